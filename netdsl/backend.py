@@ -1,0 +1,66 @@
+"""What can be made from a network?  The protocol of backends; they are found by entry point, and loaded late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from netdsl.diagnostic import nearest
+from netdsl.network import UsageError
+
+if TYPE_CHECKING:
+    from netdsl.net import Net
+
+GROUP = "netdsl.backends"
+
+
+class Backend(Protocol):
+    """Turns a checked network into something else. An object of this form is what the entry point names.
+
+    `emit` must not need the framework it writes for; `build` may.
+    """
+
+    name: str
+    """As in `--backend name`."""
+    suffixes: tuple[str, ...]
+    """The suffixes of the files it writes: `(".py",)`."""
+
+    def emit(self, net: Net) -> str:
+        """The text of the file. Equal networks give equal texts."""
+
+    def build(self, net: Net) -> Any:
+        """The object that runs: for PyTorch, an nn.Module."""
+
+    def is_generated(self, text: str) -> bool:
+        """Whether a file's text came from this backend and was not changed since, so that it may be replaced."""
+
+
+def installed() -> dict[str, EntryPoint]:
+    """The installed backends by name, not loaded."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def load_backend(name: str) -> Backend:
+    """The backend called `name`. Raises UsageError with the names there are."""
+    found = installed()
+    if name not in found:
+        close = nearest(name, found)
+        raise UsageError(f"there is no backend {name!r}: " + (f"did you mean {close!r}?" if close else f"installed are {', '.join(found) or 'none'}"))
+    return cast(Backend, found[name].load())
+
+
+def backends() -> Iterator[Backend]:
+    """Every installed backend, loaded."""
+    for name in installed():
+        yield load_backend(name)
+
+
+def backend_for(suffix: str) -> Backend:
+    """The backend that writes files with this suffix. Raises UsageError with the suffixes there are."""
+    known: list[str] = []
+    for backend in backends():
+        if suffix in backend.suffixes:
+            return backend
+        known.extend(backend.suffixes)
+    raise UsageError(f"no backend writes {suffix or 'a file without a suffix'}: the suffixes are {', '.join(known) or 'none'}")

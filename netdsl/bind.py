@@ -1,0 +1,286 @@
+"""Which argument is which?  The bare arguments of a primitive → its attributes, with the defaults of the net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from netdsl import tree as t
+from netdsl.diagnostic import Diagnostic, nearest
+from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Op
+from netdsl.ops.base import REQUIRED
+from netdsl.record import Record
+from netdsl.size import Formula
+from netdsl.source import Span
+from netdsl.values import Num, Poison, Primitive, Text, Value, Word, kind_of
+
+Fail = Callable[..., Diagnostic]
+"""fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
+Evaluate = Callable[[t.Expr], Value]
+
+WORDS: frozenset[str] = frozenset(word for op in BY_SPELLING.values() for a in op.arguments for word in a.words) | {"linear", "nonorm"}
+"""The words that may stand among bare arguments and mean themselves."""
+NO_FLAG = {"linear": "activation", "nonorm": "norm"}
+"""Words that switch off what `default` has switched on."""
+INITS = ("he", "xavier", "lecun", "torch")
+MAX_SIZE = 10**9
+
+
+class Failed(Exception):
+    """The arguments cannot be bound; it has been reported."""
+
+
+class Flag(Record):
+    """A norm or an activation after an application; `op` is None where it is switched off."""
+
+    slot: str
+    op: type[Op] | None
+    span: Span
+
+
+class Bound(Record):
+    """The arguments of one application: attributes by name, where they stand, and the flags."""
+
+    values: dict[str, Any]
+    spans: dict[str, Span]
+    flags: tuple[Flag, ...]
+
+    def over(self, default: Bound | None) -> Bound:
+        """These arguments, and those of `default` for what is not said here."""
+        if default is None:
+            return self
+        silent = {name for name in default.values if name in self.values or (name in ("pad", "padding") and {"pad", "padding"} & set(self.values))}
+        values = {name: value for name, value in default.values.items() if name not in silent}
+        slots = {flag.slot for flag in self.flags}
+        flags = (*(flag for flag in default.flags if flag.slot not in slots), *self.flags)
+        return Bound({**values, **self.values}, {**default.spans, **self.spans}, tuple(sorted(flags, key=_flag_order)))
+
+
+def _flag_order(flag: Flag) -> int:
+    return 0 if flag.slot == "norm" else 1
+
+
+NOTHING = Bound({}, {}, ())
+
+
+class Binder:
+    """Reads the arguments of one application, one after the other. Mutable: it fills what it returns."""
+
+    def __init__(self, op: type[Op], head: str, where: Span, evaluate: Evaluate, fail: Fail) -> None:
+        self.op, self.head, self.where, self.evaluate, self.fail = op, head, where, evaluate, fail
+        self.values: dict[str, Any] = {}
+        self.spans: dict[str, Span] = {}
+        self.flags: list[Flag] = []
+        self.named = {name: a for a in op.arguments for name in (a.name, *a.aliases) if a.form != "word"}
+        self.named |= {f"{a.name}": a for a in op.arguments if a.form == "word"}
+        self.words = {word: a for a in op.arguments if a.form == "word" for word in a.words}
+
+    def bind(self, args: tuple[t.Arg, ...]) -> Bound:
+        i = 0
+        while i < len(args):
+            arg = args[i]
+            i += 1
+            if isinstance(arg, t.Stride):
+                self.put_form("stride", arg.value, arg.span)
+            elif isinstance(arg, t.Keyword):
+                self.keyword(arg.name, arg.value, arg.span)
+            elif isinstance(arg, t.Name) and arg.id in self.named and self.named[arg.id].form == "keyword":
+                if i >= len(args) or isinstance(args[i], t.Stride | t.Keyword):
+                    self.error("E0203", f"`{arg.id}` needs a value", arg.span, helps=(f"`{arg.id} 2`",))
+                value = args[i]
+                assert isinstance(value, t.Expr)
+                i += 1
+                self.keyword(arg.id, value, arg.span.to(value.span))
+            elif isinstance(arg, t.Name):
+                self.word(arg)
+            elif isinstance(arg, t.Extent):
+                self.put_form("kernel", arg, arg.span)
+            else:
+                self.positional(arg)
+        return Bound(self.values, self.spans, tuple(sorted(self.flags, key=_flag_order)))
+
+    def error(self, code: str, message: str, span: Span, label: str = "", helps: tuple[str, ...] = ()) -> None:
+        self.fail(code, message, span, label, helps=helps)
+        raise Failed
+
+    # one argument
+
+    def word(self, arg: t.Name) -> None:
+        word = arg.id
+        if word in NO_FLAG and self.op.takes_flags:
+            self.flag(NO_FLAG[word], None, arg.span)
+            return
+        if word in BY_FLAG and self.op.takes_flags:
+            self.flag(BY_FLAG[word].slot, BY_FLAG[word], arg.span)
+            return
+        if word in self.words:
+            self.put(self.words[word], word, arg.span)
+            return
+        if word.upper() in BY_SPELLING and word.lower() not in self.words:
+            text = f"{self.head} … -> {word.upper()}"
+            if word in BY_FLAG:
+                self.error("E0204", f"`{word}` cannot follow {self.head}", arg.span, helps=(f"as an element of its own: `{text}`",))
+            self.error(
+                "E0209", f"`{word}` is an element of its own here", arg.span, "expected `->` before it",
+                (f"write `->` between elements: `{self.where.text[: arg.span.start - self.where.start].rstrip()} -> {word}`",
+                 *((f"or the flag `{word.lower()}`, in lower case",) if word.lower() in BY_FLAG and self.op.takes_flags else ())),
+            )  # fmt: skip
+        value = self.evaluate(arg) if word not in WORDS else Word(word)
+        self.accept(value, arg)
+
+    def positional(self, arg: t.Expr) -> None:
+        self.accept(self.evaluate(arg), arg)
+
+    def accept(self, value: Value, arg: t.Expr) -> None:
+        if isinstance(value, Poison):
+            raise Failed
+        if isinstance(value, Word):
+            if value.text in self.words:
+                self.put(self.words[value.text], value.text, arg.span)
+                return
+            close = nearest(value.text, [*self.words, *BY_FLAG])
+            self.error("E0204", f"{self.head} does not take `{value.text}`", arg.span, helps=(f"did you mean `{close}`?",) if close else self.usage())
+        if isinstance(value, Primitive) and value.op.flag and self.op.takes_flags:
+            self.flag(value.op.slot, value.op, arg.span)
+            return
+        if not isinstance(value, Num):
+            self.error("E0202", f"{self.head} takes numbers and words here, not {kind_of(value)}", arg.span, helps=self.usage())
+        free = [a for a in self.op.arguments if a.form == "positional" and a.name not in self.values]
+        if not free:
+            takes = [a for a in self.op.arguments if a.form == "positional"]
+            count = f"{len(takes)} number{'s' if len(takes) != 1 else ''}" if takes else "no number"
+            kernel = any(a.form == "kernel" for a in self.op.arguments)
+            how = (f"a kernel is written `{value}x{value}`, a stride `/{value}`, padding `pad {value}`",) if kernel else self.usage()
+            self.error("E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how)
+        self.put(free[0], value, arg.span)
+
+    def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
+        argument = self.named.get(name)
+        if argument is None:
+            close = nearest(name, [*self.named, *self.words])
+            self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=(f"did you mean `{close}`?",) if close else self.usage())
+            return
+        if argument.form == "word":
+            text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
+            value = self.evaluate(expr) if text not in argument.words and isinstance(expr, t.Name) else Word(text)
+            if not isinstance(value, Word) or value.text not in argument.words:
+                self.error("E0202", f"`{name}` is one of {_or(argument.words)}", expr.span)
+                return
+            self.put(argument, value.text, span)
+        elif argument.kind == "init":
+            self.put(argument, self.init(expr), span)
+        else:
+            self.put(argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span)
+
+    def init(self, expr: t.Expr) -> str:
+        if isinstance(expr, t.Name) and expr.id in INITS:
+            return expr.id
+        value = self.evaluate(expr)
+        if isinstance(value, Poison):
+            raise Failed
+        if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
+            self.error("E0202", f"`init` is one of {_or(INITS)}, or the standard deviation of a normal", expr.span)
+            return ""
+        return repr(float(value.value))
+
+    def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
+        argument = next((a for a in self.op.arguments if a.form == form), None)
+        if argument is None:
+            self.error("E0204", f"{self.head} has no {form}", span, helps=self.usage())
+            return
+        self.put(argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span)
+
+    def extent(self, expr: t.Extent) -> Value | tuple[Value, ...]:
+        return tuple(self.evaluate(size) for size in expr.sizes)
+
+    def flag(self, slot: str, op: type[Op] | None, span: Span) -> None:
+        earlier = next((flag for flag in self.flags if flag.slot == slot), None)
+        if earlier is not None:
+            self.error("E0204", f"`{span.text}` after `{earlier.span.text}`: one {slot} only", span, helps=("write further elements with `->`",))
+        self.flags.append(Flag(slot, op, span))
+
+    # one value
+
+    def put(self, argument: Argument, value: Any, span: Span, at: Span | None = None) -> None:
+        if argument.name in self.values:
+            self.error("E0204", f"`{span.text}` after `{self.spans[argument.name].text}`: {self.head} has one {argument.name.replace('_', ' ')}", span)
+        self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
+        self.spans[argument.name] = span
+
+    def convert(self, argument: Argument, value: Any, span: Span) -> Any:
+        """The value as the op keeps it: counts and extents whole, rates as floats."""
+        if isinstance(value, tuple):
+            if argument.kind not in ("extent", "pad"):
+                self.error("E0202", f"{argument.name} of {self.head} is one number, not `{span.text}`", span)
+            return tuple(self.whole(argument, part, span) for part in value)
+        if isinstance(value, Poison):
+            raise Failed
+        if not isinstance(value, Num):
+            self.error("E0202", f"{argument.name} of {self.head} is a number, not {kind_of(value)}", span)
+        if argument.kind == "number":
+            if isinstance(value.value, Formula):
+                self.error("E0308", f"{argument.name} of {self.head} must be known, and `{span.text}` is {value}", span)
+            return float(value.value)
+        return self.whole(argument, value, span)
+
+    def whole(self, argument: Argument, value: Value, span: Span) -> int:
+        what = argument.name.replace("_", " ")
+        if isinstance(value, Poison):
+            raise Failed
+        if not isinstance(value, Num):
+            self.error("E0202", f"{what} of {self.head} is a number, not {kind_of(value)}", span)
+            raise Failed
+        number = value.value
+        if isinstance(number, Formula):
+            self.error("E0308", f"{what} of {self.head} must be known, and `{span.text}` is {number}", span, helps=("`GAP` pools over whatever size there is",) if "pool" in self.op.name else ())
+        if isinstance(number, Fraction):
+            self.error("E0202", f"{what} of {self.head} must be whole, and `{span.text}` is {value}", span, helps=(f"`floor({span.text.strip('()')})` or `ceil({span.text.strip('()')})`",))
+        least = 0 if argument.kind in ("whole", "pad") else 1
+        if number < least:
+            self.error("E0202", f"{what} of {self.head} must be at least {least}, not {number}", span)
+        if number > MAX_SIZE:
+            self.error("E0102", f"{what} of {self.head} is more than {MAX_SIZE:,}", span)
+        size = value.size
+        assert isinstance(size, int)
+        return size
+
+    def usage(self) -> tuple[str, ...]:
+        """How the primitive is written, for help lines."""
+        return (f"{self.head} is written `{usage(self.op, self.head)}`",)
+
+
+def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> dict[str, Any]:
+    """A value for every argument of the op; a missing one is an error."""
+    values: dict[str, Any] = {}
+    for argument in op.arguments:
+        value = bound.values.get(argument.name, argument.default)
+        if value is REQUIRED:
+            fail("E0203", f"{head} needs {argument.doc or argument.name}", where, helps=(f"{head} is written `{usage(op, head)}`",))
+            raise Failed
+        values[argument.name] = value
+    if "bias" in values:  # a norm has a bias of its own, so a convolution before it needs none
+        normed = any(flag.slot == "norm" and flag.op for flag in bound.flags)
+        values["bias"] = values["bias"] == "bias" if values["bias"] else not normed
+    return values
+
+
+def usage(op: type[Op], head: str) -> str:
+    """`CONV out_channels 3x3 /1 [same|valid] …`."""
+    parts = [head]
+    for a in op.arguments:
+        if a.form == "positional":
+            parts.append(a.name if a.default is REQUIRED else f"[{a.name}]")
+        elif a.form == "kernel":
+            parts.append("[KxK]")
+        elif a.form == "stride":
+            parts.append("[/S]")
+        elif a.form == "word":
+            parts.append(f"[{'|'.join(a.words)}]")
+        else:
+            parts.append(f"[{a.name}=…]")
+    return " ".join(parts)
+
+
+def _or(words: tuple[str, ...]) -> str:
+    return ", ".join(f"`{w}`" for w in words[:-1]) + f" or `{words[-1]}`"

@@ -1,0 +1,192 @@
+"""How is a body put together?  Tensors and nodes while a graph is being built, and the freezing of it."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from netdsl.graph import Call, Given, Graph, Input, Node, Output, Repeat
+from netdsl.ops import Op
+from netdsl.size import Formula, Size, Traced, symbol
+from netdsl.source import Origin
+from netdsl.types import Draft, TensorType, Unknown
+from netdsl.values import Num, roots
+
+
+class Tensor:
+    """A value while its graph is built: an input or the output of an element."""
+
+    __slots__ = ("builder", "element", "label", "origin", "type")
+
+    def __init__(self, builder: Builder, type: Draft, origin: Origin = (), label: str = "") -> None:
+        self.builder, self.type, self.origin, self.label = builder, type, origin, label
+        self.element: Element | None = None
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.type, Unknown)
+
+
+class Element:
+    """A node while its graph is built."""
+
+    __slots__ = ("frozen", "group", "inputs", "label", "op", "origin", "output")
+
+    def __init__(self, op: Op | Call[Draft] | Repeat[Draft], inputs: list[Tensor], output: Tensor, origin: Origin) -> None:
+        self.op, self.inputs, self.output, self.origin = op, inputs, output, origin
+        self.label, self.group, self.frozen = "", "", False
+
+
+_ids = count(1)
+
+
+class Builder:
+    """A graph under construction.
+
+    A path inside a block shares the `context` of the block: its numbers are traced to the block's parameters.
+    What a body uses from outside becomes an input of it (a tensor) or a parameter (a number).
+    """
+
+    def __init__(self, kind: str, name: str, parent: Builder | None = None) -> None:
+        self.kind, self.name, self.parent = kind, name, parent
+        self.inputs: list[Tensor] = []
+        self.elements: list[Element] = []
+        self.captured: dict[Tensor, Tensor] = {}
+        shares = kind == "path" and parent is not None
+        self.home: Builder = parent.home if shares and parent is not None else self
+        self.context = self.home.context if shares else f"@{next(_ids)}"
+        self.given: dict[str, Num] = {}
+        self.pinned: set[str] = set()
+        self.paths: dict[object, tuple[Graph[Draft], list[Tensor]]] = {}
+
+    # tensors
+
+    def add_input(self, type: Draft, origin: Origin, label: str) -> Tensor:
+        tensor = Tensor(self, type, origin, label)
+        self.inputs.append(tensor)
+        return tensor
+
+    def add(self, op: Op | Call[Draft] | Repeat[Draft], inputs: list[Tensor], type: Draft, origin: Origin) -> Tensor:
+        output = Tensor(self, type, origin)
+        output.element = Element(op, [self.local(tensor) for tensor in inputs], output, origin)
+        self.elements.append(output.element)
+        return output
+
+    def local(self, tensor: Tensor) -> Tensor:
+        """`tensor` as seen from here: one from outside becomes an input."""
+        if tensor.builder is self or tensor.failed:
+            return tensor
+        if tensor not in self.captured:
+            assert self.parent is not None, "a tensor of another network"
+            outer = self.parent.local(tensor)
+            type = tensor.type
+            if isinstance(type, TensorType) and self.home is self:
+                type = type.plain()
+            self.captured[tensor] = self.add_input(type, outer.origin, outer.label)
+        return self.captured[tensor]
+
+    # numbers
+
+    def parameter(self, name: str, number: Num) -> Num:
+        """A number from outside as a parameter of this body: its trace here is that parameter."""
+        home = self.home
+        if not isinstance(number.value, int):
+            return Num(number.value)
+        name = unused(name, home.given)
+        home.given[name] = number
+        return Num(number.value, self.root(name))
+
+    def root(self, name: str) -> Formula:
+        found = symbol(name + self.context)
+        return found
+
+    def is_own(self, number: Num) -> bool:
+        return number.trace is not None and all(name.endswith(self.context) for name in roots(number))
+
+    def pin(self, names: frozenset[str]) -> None:
+        self.home.pinned.update(name.removesuffix(self.context) for name in names if name.endswith(self.context))
+
+    def enter(self, type: Draft) -> Draft:
+        """The type of the running tensor inside this body: its channels become a parameter."""
+        if self.home is not self or not isinstance(type, TensorType) or not isinstance(type.channels, int):
+            return type
+        channels = Traced(int(type.channels), self.root("in_channels"))
+        return TensorType((channels, *type.plain().spatial))
+
+    # freezing
+
+    def finish(self, outputs: list[tuple[str, Tensor, bool]], title: str = "", keep: set[int] | None = None) -> Graph[Draft]:
+        """The graph, with every node named; `keep`: the indices of the elements that stay."""
+        elements = [e for i, e in enumerate(self.elements) if keep is None or i in keep]
+        number = {id(tensor): i for i, tensor in enumerate([*self.inputs, *(e.output for e in elements)])}
+        taken = {tensor.label or f"input{i}" for i, tensor in enumerate(self.inputs)}
+        names = name_elements(elements, taken)
+        nodes = tuple(
+            Node(name, e.op, tuple(number[id(x)] for x in e.inputs), e.output.type, e.origin, e.group, e.frozen)
+            for name, e in zip(names, elements)
+        )
+        labels: list[str] = []
+        for i, tensor in enumerate(self.inputs):
+            labels.append(unused(tensor.label or ("x" if i == 0 else "skip"), labels))
+        inputs = tuple(Input(name, tensor.type) for name, tensor in zip(labels, self.inputs))
+        outs = tuple(Output(name, number[id(tensor)], training) for name, tensor, training in outputs)
+        return Graph(
+            self.name, self.kind, inputs, nodes, outs, tuple(self.given), self.context, frozenset(self.pinned), title or self.name
+        )
+
+
+def given_sizes(given: dict[str, Num]) -> tuple[Given, ...]:
+    return tuple(Given(name, number.size) for name, number in given.items() if isinstance(number.value, int))
+
+
+def unused(name: str, taken: object) -> str:
+    """`name`, or `name2`, `name3` … if it is taken."""
+    if name not in taken:  # type: ignore[operator]
+        return name
+    return next(candidate for i in count(2) if (candidate := f"{name}{i}") not in taken)  # type: ignore[operator]
+
+
+STEMS = {
+    "batchnorm": "bn", "linear": "fc", "maxpool": "pool", "avgpool": "pool", "globalavgpool": "gap", "globalmaxpool": "gmp",
+    "conv_transpose": "deconv",
+}  # fmt: skip
+"""What an unlabelled element is called, where that is not the name of its op: as the papers number theirs."""
+
+
+def stem_of(op: Op | Call[Draft] | Repeat[Draft]) -> str:
+    """What an unlabelled element is called before its number; a repeat is called as what it repeats."""
+    while isinstance(op, Repeat) or (isinstance(op, Call) and op.body.kind == "path"):
+        body = op.runs[0].call.body if isinstance(op, Repeat) else op.body
+        if body.kind == "block":
+            return body.name
+        if not body.nodes:
+            return "path"
+        learned = [node for node in body.nodes if not isinstance(node.op, Op) or node.op.takes_flags]
+        op = (learned or list(body.nodes))[0].op
+    return STEMS.get(op.name, op.name)
+
+
+def name_elements(elements: list[Element], taken: set[str]) -> list[str]:
+    """Labels, and for the rest kind and number: conv1, bn1, conv2 … A label is never given to another element."""
+    used = taken | {e.label for e in elements if e.label}
+    counts: dict[str, int] = {}
+    names = []
+    for e in elements:
+        if e.label:
+            names.append(e.label)
+            continue
+        stem = f"{e.group}_{stem_of(e.op)}" if e.group else stem_of(e.op)
+        while True:
+            counts[stem] = counts.get(stem, 0) + 1
+            name = f"{stem}{counts[stem]}"
+            if name not in used:
+                break
+        used.add(name)
+        names.append(name)
+    return names
+
+
+def size_of(type: Draft, axis: str) -> Size | None:
+    """The size of the axis called C, D, H or W, or None where there is none."""
+    if isinstance(type, Unknown) or axis not in type.axes:
+        return None
+    return type.shape[type.axes.index(axis)]

@@ -1,0 +1,219 @@
+"""What went wrong, where, and what repairs it?  Errors are data; `render` is the only place that draws them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from netdsl.record import Record
+from netdsl.source import Origin, Source, Span, place_of
+
+CODES = {
+    "E0101": "syntax error",
+    "E0102": "bad number",
+    "E0103": "nested too deeply",
+    "E0104": "ambiguous operator after bare arguments",
+    "E0105": "not a text file",
+    "E0106": "no network in the file",
+    "E0201": "unknown name",
+    "E0202": "wrong kind of argument",
+    "E0203": "wrong number of arguments",
+    "E0204": "unknown or repeated argument",
+    "E0205": "duplicate name",
+    "E0206": "unknown label",
+    "E0207": "used before its definition",
+    "E0208": "reserved name",
+    "E0209": "missing `->` between elements",
+    "E0210": "a value of another kind is needed here",
+    "E0211": "the path before it would be lost",
+    "E0212": "no input here",
+    "E0301": "concat inputs differ",
+    "E0302": "sum inputs differ",
+    "E0303": "the window does not divide its input evenly",
+    "E0304": "the window is larger than its input",
+    "E0305": "the shape is not the one asserted",
+    "E0306": "groups do not divide the channels",
+    "E0307": "the input has the wrong number of axes",
+    "E0308": "a known size is needed here",
+    "E0309": "no input size satisfies every constraint",
+    "E0310": "the input given does not fit the network's input",
+    "E0401": "a repeat of less than one",
+    "E0402": "recursion without end",
+    "E0403": "budget exceeded",
+    "E0404": "import cycle",
+    "E0405": "import not found",
+    "E0406": "import outside the spec's folder",
+    "W0501": "never used",
+    "W0502": "no non-linearity",
+    "W0503": "the line continues the last branch only",
+}
+"""Every code with its meaning. Codes are stable: a retired one is never given to something else."""
+
+
+class Label(Record):
+    """A place and what is to be said of it."""
+
+    span: Span
+    text: str = ""
+
+
+class Diagnostic(Record):
+    """One fault: a stable code, one sentence, the place, other places, the arithmetic, and ways out."""
+
+    code: str
+    message: str
+    label: Label
+    others: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+    trail: Origin = ()
+
+    @property
+    def severity(self) -> str:
+        return "warning" if self.code.startswith("W") else "error"
+
+    @property
+    def place(self) -> str:
+        return self.label.span.place
+
+
+class SpecError(Exception):
+    """A spec has faults. `diagnostics` holds them; the message is their rendered text."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n\n".join(render(d) for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Diagnostic, ...]]]:
+        return SpecError, (self.diagnostics,)
+
+
+class Stop(Exception):
+    """A fault after which nothing sensible can be said (budget, recursion): it ends the run with its diagnostic."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(diagnostic.message)
+
+
+def diagnose(
+    code: str,
+    message: str,
+    origin: Origin,
+    text: str = "",
+    *,
+    others: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+    helps: Iterable[str] = (),
+) -> Diagnostic:
+    """A diagnostic at the innermost place of `origin` that the user wrote.
+
+    Inside the prelude, the prelude's own lines are shown below as the trail that leads to the fault.
+    """
+    assert code in CODES, code
+    primary = place_of(origin)
+    trail = tuple(span for span in origin if span is not primary and span.source is not Span.NOWHERE.source)
+    labels = []
+    for other in others:  # a label inside a block stands for the user's line when the block is not the user's
+        if other.span.source.own or not primary.source.own:
+            labels.append(other)
+    return Diagnostic(code, message, Label(primary, text), tuple(labels), tuple(notes), tuple(helps), trail)
+
+
+# --- rendering ---------------------------------------------------------------------------------------------------
+
+WIDTH = 80
+"""A line is drawn within this many columns; what is cut away shows as an ellipsis."""
+
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "bar": "\x1b[1;34m", "bold": "\x1b[1m"}
+
+
+def use_colour(is_terminal: bool) -> bool:
+    """Colours only on a terminal, and never under NO_COLOR (no-color.org)."""
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def render(diagnostic: Diagnostic, colour: bool = False) -> str:
+    """The diagnostic as text: a headline, the source with underlined places, the arithmetic, the repairs."""
+
+    def paint(text: str, kind: str) -> str:
+        return f"{_COLOURS[kind]}{text}\x1b[0m" if colour and text else text
+
+    severity = diagnostic.severity
+    primary = diagnostic.label
+    labels = [primary, *diagnostic.others]
+    sources = list(dict.fromkeys(label.span.source for label in labels))
+    trail_lines = [span.source.line_column(span.start)[0] for span in diagnostic.trail]
+    lines = [label.span.source.line_column(label.span.start)[0] for label in labels] + trail_lines
+    gutter = " " * len(str(max(lines)))
+    bar = paint(f"{gutter} |", "bar")
+
+    out = [paint(f"{severity}[{diagnostic.code}]", severity) + paint(f": {diagnostic.message}", "bold")]
+    for source in sources:
+        here = [label for label in labels if label.span.source is source]
+        arrow = "-->" if source is primary.span.source else ":::"
+        out.append(paint(f"{gutter}{arrow} ", "bar") + (primary if source is primary.span.source else here[0]).span.place)
+        out.append(bar)
+        out.extend(_excerpt(source, here, primary, gutter, severity, paint))
+    for span in diagnostic.trail:
+        before = "called from" if span.source.own else "inside"
+        line, _ = span.source.line_column(span.start)
+        out.append(paint(f"{gutter}::: ", "bar") + f"{before} {span.place}")
+        out.append(paint(f"{line:>{len(gutter)}} | ", "bar") + _cut(span.source.line(line), 0, WIDTH - 8)[0])
+    if diagnostic.notes or diagnostic.helps:
+        out.append(bar)
+    equals = paint(f"{gutter} = ", "bar")
+    for note in diagnostic.notes:
+        out.append(equals + note)
+    for text in diagnostic.helps:
+        out.append(equals + paint("help", "bold") + f": {text}")
+    return "\n".join(out)
+
+
+def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[str]:  # type: ignore[no-untyped-def]
+    """The lines of `source` that carry a label, each with its underlines."""
+    by_line: dict[int, list[Label]] = {}
+    for label in labels:
+        by_line.setdefault(source.line_column(label.span.start)[0], []).append(label)
+    out = []
+    for number in sorted(by_line):
+        text = source.line(number)
+        first = min(label.span.start for label in by_line[number]) - source.line_starts[number - 1]
+        shown, shift = _cut(text, first, WIDTH - len(gutter) - 3)
+        out.append(paint(f"{number:>{len(gutter)}} | ", "bar") + shown)
+        for label in sorted(by_line[number], key=lambda l: -l.span.start):
+            column = label.span.start - source.line_starts[number - 1]
+            length = max(1, min(label.span.end - label.span.start, len(text) - column))
+            left = _width(text[:column]) - shift
+            length = max(1, min(_width(text[column : column + length]), _width(shown) - left))
+            mark, kind = ("^", severity) if label is primary else ("-", "bar")
+            out.append(paint(f"{gutter} | ", "bar") + " " * left + paint(f"{mark * length} {label.text}".rstrip(), kind))
+    return out
+
+
+def _width(text: str) -> int:
+    return len(text.expandtabs(4))
+
+
+def _cut(text: str, first: int, width: int) -> tuple[str, int]:
+    """`text` within `width` columns with column `first` in sight, and by how much it moved to the left."""
+    clean = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text[: first + 4 * width])
+    whole = clean.expandtabs(4)
+    if len(whole) <= width and len(clean) == len(text):
+        return whole, 0
+    start = max(0, _width(clean[:first]) - 20)
+    if start == 0:
+        return whole[: width - 1] + "…", 0
+    piece = whole[start : start + width - 2]
+    return "…" + piece + ("…" if start + width - 2 < len(whole) else ""), start - 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be, or None."""
+    from difflib import get_close_matches
+
+    by_lower: dict[str, str] = {}
+    for candidate in known:
+        by_lower.setdefault(candidate.lower(), candidate)
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None

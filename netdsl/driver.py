@@ -1,0 +1,46 @@
+"""The way through, on one screen:
+
+    text ─parse→ tree ─elaborate→ graph ─check→ typed graph ─backend→ source, module
+
+Every step is a function of its input, without files and without printing, and returns a value and a list of faults.
+"""
+
+from __future__ import annotations
+
+from netdsl.check import check
+from netdsl.diagnostic import Diagnostic, diagnose
+from netdsl.graph import Graph
+from netdsl.network import Elaborated, Options, UsageError, elaborate
+from netdsl.program import Loader, Read
+from netdsl.record import Record
+from netdsl.source import Source, Span
+from netdsl.types import TensorType
+
+
+class Checked(Record):
+    """A network that was proven: its graph, and the limits of its open sizes."""
+
+    graph: Graph[TensorType]
+    elaborated: Elaborated
+    source: Source
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def check_source(
+    source: Source, read: Read, options: Options | None = None, net: str | None = None
+) -> tuple[Checked | None, list[Diagnostic]]:
+    """Parse, elaborate, check. `net` picks one of several networks in a file; the last one by default."""
+    loader = Loader(read)
+    program = loader.load(source)
+    if not loader.whole or any(fault.code in ("E0404", "E0405", "E0406") for fault in loader.faults):
+        return None, loader.faults  # what an unread line defines would be missed: nothing more is said
+    if not program.own_nets:
+        return None, [*loader.faults, diagnose("E0106", "there is no network in the file", (Span(source, 0, 1),), helps=("a network starts with `net name` and `input 3 x 224 x 224`",))]
+    if net is not None and net not in program.own_nets:
+        raise UsageError(f"{source.name} has no net {net!r}: it has {', '.join(program.own_nets)}")
+    elaborated, faults = elaborate(program, net or program.own_nets[-1], options or Options())
+    faults = sorted([*loader.faults, *faults], key=lambda d: (d.label.span.source is not source, d.label.span.start))
+    graph = check(elaborated, faults)
+    if graph is None or elaborated is None:
+        return None, faults
+    return Checked(graph, elaborated, source, tuple(faults)), faults

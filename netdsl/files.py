@@ -1,0 +1,127 @@
+"""Where do specs come from?  Files, and the networks that ship with netdsl: the only reading of specs from disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from netdsl.diagnostic import Diagnostic, diagnose, nearest
+from netdsl.program import NotFound
+from netdsl.source import Source, Span
+
+
+class Unreadable(Exception):
+    """A file cannot be read as text; carries the diagnostic."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped specs: inside the package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    inside = here / "specs"
+    return inside if inside.is_dir() else here.parent / "specs"
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped networks by name."""
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.net"))}
+
+
+def find(spec: str) -> Path:
+    """The file that `spec` means: a path wins, else a shipped name. Raises FileNotFoundError with a sentence."""
+    path = Path(spec)
+    if path.is_file():
+        return path
+    if re.fullmatch(r"\w+", spec):
+        known = shipped()
+        if spec in known:
+            return known[spec]
+        close = nearest(spec, known)
+        help_ = f"did you mean {close}?" if close else "`netdsl list` names the shipped networks"
+        raise FileNotFoundError(f"there is no file and no shipped network called {spec}: {help_}")
+    if path.is_dir():
+        raise FileNotFoundError(f"{spec} is a folder; give a .net file in it")
+    raise FileNotFoundError(f"there is no file {spec}")
+
+
+def read_source(path: Path, name: str | None = None) -> Source:
+    """The text of a file, under the name that people typed. Raises OSError, Unreadable."""
+    shown = name or shown_name(path)
+    data = path.read_bytes()
+    try:
+        return Source(shown, data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        head = data[: error.start].decode("utf-8")
+        source = Source(shown, head + "\ufffd" + data[error.start + 1 :].decode("utf-8", "replace"))
+        span = Span(source, len(head), len(head) + 1)
+        what = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        raise Unreadable(diagnose("E0105", f"not a text file: {what}", (span,), what, helps=("save it as UTF-8",))) from None
+
+
+def shown_name(path: Path) -> str:
+    """The path as short as it can be: relative where it lies below the current folder."""
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+class FileReader:
+    """Reads imports: a path relative to the importing file and inside the root's folder, or a shipped name."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve().parent
+        self.paths: dict[str, Path] = {}
+
+    def __call__(self, written: str, importer: Source) -> Source:
+        if re.fullmatch(r"\w+", written):
+            beside = self.folder(importer) / f"{written}.net"
+            if beside.is_file():
+                return self.read(beside)
+            known = shipped()
+            if written not in known:
+                close = nearest(written, known)
+                raise NotFound("E0405", f"there is no shipped network `{written}`", *([f"did you mean `{close}`?"] if close else ["a file is imported by its path: `import \"blocks.net\"`"]))
+            return self.read(known[written], shipped_folder())
+        path = Path(written)
+        if path.is_absolute() or re.match(r"[A-Za-z]:|~|\\\\", written):
+            raise NotFound("E0406", f'"{written}" is not a relative path', "a spec imports files beside it or below, and shipped networks by name")
+        target = self.folder(importer) / path
+        inside = target.resolve()
+        base = self.base_of(importer)
+        if not inside.is_relative_to(base):
+            raise NotFound("E0406", f'"{written}" lies outside the folder of the spec', f"move it into {os.path.relpath(base)}")
+        if not inside.is_file():
+            names = [p.name for p in inside.parent.glob("*.net")] if inside.parent.is_dir() else []
+            close = nearest(path.name, names)
+            raise NotFound("E0405", f'there is no file "{written}"', *([f'did you mean "{(path.parent / close).as_posix()}"?'] if close else []))
+        return self.read(target, base)
+
+    def folder(self, importer: Source) -> Path:
+        return self.paths[importer.name].parent if importer.name in self.paths else self.root
+
+    def base_of(self, importer: Source) -> Path:
+        """The folder that an import may not leave: that of the root spec, or of the shipped ones for a shipped one."""
+        own = self.folder(importer).resolve()
+        return shipped_folder().resolve() if own.is_relative_to(shipped_folder().resolve()) and not own.is_relative_to(self.root) else self.root
+
+    def read(self, path: Path, base: Path | None = None) -> Source:
+        name = shown_name(path.resolve())
+        try:
+            source = read_source(path, name)
+        except OSError as error:
+            raise NotFound("E0405", f"{name} cannot be read: {error.strerror}") from None
+        except Unreadable as error:
+            raise NotFound("E0105", error.diagnostic.message + f" in {name}") from None
+        self.paths[source.name] = path
+        return source
+
+
+def no_files(written: str, importer: Source) -> Source:
+    """The reader for a text that came from nowhere: it can import shipped networks only."""
+    if re.fullmatch(r"\w+", written) and written in shipped():
+        return read_source(shipped()[written], f"{written}.net")
+    raise NotFound("E0405", f'"{written}" cannot be imported from here', "a text without a file can import shipped networks by name")

@@ -1,0 +1,219 @@
+"""The network as people use it from Python: load, look, compile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from netdsl.analysis import Cost, cost
+from netdsl.diagnostic import Diagnostic, SpecError
+from netdsl.driver import Checked, check_source
+from netdsl.files import FileReader, Unreadable, find, no_files, read_source
+from netdsl.graph import Graph, Layer, layers
+from netdsl.network import Options, UsageError
+from netdsl.prove import Constraint
+from netdsl.size import Size
+from netdsl.source import Source, place_of
+from netdsl.types import TensorType
+
+if TYPE_CHECKING:
+    import torch
+
+Shape = tuple[Size, ...]
+Sizes = str | Sequence[int] | Mapping[str, Sequence[int]]
+
+
+class Net:
+    """A network whose shapes are proven.
+
+    name                        as in its `net` line
+    inputs, outputs             {name: shape}, without the batch axis; open sizes are formulas
+    training_outputs            {name: shape} of the heads that only training has
+    params                      all parameters
+    params_inference            without those of training-only heads
+    trainable_params            without frozen ones
+    macs                        multiply-accumulates for one sample: convolutions and linear layers
+    layers                      every primitive of the inference path, in order of execution
+    constraints                 what open sizes must satisfy, by name: {"H": "H >= 32"}
+    graph                       the checked graph, with its blocks
+    """
+
+    def __init__(self, checked: Checked) -> None:
+        self._checked = checked
+        self.graph: Graph[TensorType] = checked.graph
+        self.name: str = checked.graph.name
+
+    @property
+    def source(self) -> Source:
+        return self._checked.source
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return self._checked.warnings
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        return {input.name: input.type.plain().shape for input in self.graph.inputs}
+
+    @property
+    def outputs(self) -> dict[str, Shape]:
+        return self._outputs(training=False)
+
+    @property
+    def training_outputs(self) -> dict[str, Shape]:
+        return self._outputs(training=True)
+
+    def _outputs(self, training: bool) -> dict[str, Shape]:
+        outs = [out for out in self.graph.outputs if out.training == training]
+        return {out.name: self.graph.type_of(out.value).plain().shape for out in outs}
+
+    @cached_property
+    def cost(self) -> Cost:
+        return cost(self.graph)
+
+    @property
+    def params(self) -> int:
+        return self.cost.params
+
+    @property
+    def params_inference(self) -> int:
+        return self.cost.params_inference
+
+    @property
+    def trainable_params(self) -> int:
+        return self.cost.trainable_params
+
+    @property
+    def macs(self) -> Size:
+        return self.cost.macs
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(layers(self.graph))
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        domains = self._checked.elaborated.prove.domains
+        return {name: domain.describe(name) for name, domain in domains.items()}
+
+    @property
+    def derivation(self) -> tuple[Constraint, ...]:
+        """Each narrowing of an open size, in the order found: what asked for it, and where."""
+        return tuple(self._checked.elaborated.prove.constraints)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `netdsl show --json` prints: see docs/show-json.md."""
+        return {
+            "name": self.name,
+            "inputs": {name: [_json(size) for size in shape] for name, shape in self.inputs.items()},
+            "outputs": {name: [_json(size) for size in shape] for name, shape in self.outputs.items()},
+            "training_outputs": {name: [_json(size) for size in shape] for name, shape in self.training_outputs.items()},
+            "constraints": self.constraints,
+            "params": self.params,
+            "params_inference": self.params_inference,
+            "trainable_params": self.trainable_params,
+            "macs": _json(self.macs),
+            "layers": [
+                {
+                    "name": layer.name,
+                    "op": layer.op.name,
+                    "inputs": list(layer.inputs),
+                    "shape": [_json(size) for size in layer.type.shape],
+                    "params": layer.params,
+                    "macs": _json(layer.macs),
+                    "at": place_of(layer.origin).place,
+                }
+                for layer in self.layers
+            ],
+        }
+
+    def emit(self, backend: str = "torch") -> str:
+        """The source text that the backend writes."""
+        from netdsl.backend import load_backend
+
+        return load_backend(backend).emit(self)
+
+    def compile(self, backend: str = "torch") -> torch.nn.Module:
+        """A module that runs, with fresh parameters."""
+        from netdsl.backend import load_backend
+
+        module: torch.nn.Module = load_backend(backend).build(self)
+        return module
+
+    def __repr__(self) -> str:
+        ins = ", ".join(f"{name}: {TensorType(shape)}" for name, shape in self.inputs.items())
+        outs = ", ".join(f"{name}: {TensorType(shape)}" for name, shape in self.outputs.items())
+        return f"<Net {self.name}: {ins} -> {outs}, {self.params:,} parameters>"
+
+
+def _json(size: Size) -> int | str:
+    return int(size) if isinstance(size, int) else str(size)
+
+
+def load(spec: str | os.PathLike[str], *, input: Sizes | None = None, net: str | None = None, **params: float) -> Net:
+    """The network of a file or of a shipped name; a path wins over a name.
+
+    input     other sizes for the input: "3x64x64", (3, 64, 64), or {name: sizes}
+    net       which network, where the file has several (the last one by default)
+    params    numbers for the net's parameters: classes=10
+
+    Raises SpecError with diagnostics where the spec has faults, FileNotFoundError, UsageError (a ValueError) where
+    the network has no such parameter or input.
+    """
+    path = find(os.fspath(spec))
+    try:
+        source = read_source(path)
+    except Unreadable as error:
+        raise SpecError([error.diagnostic]) from None
+    reader = FileReader(path)
+    reader.paths[source.name] = path
+    return checked_net(source, reader, input, net, params)
+
+
+def loads(text: str, *, name: str = "<text>", input: Sizes | None = None, net: str | None = None, **params: float) -> Net:
+    """The network of a text. It can import shipped networks, not files."""
+    return checked_net(Source(name, text), no_files, input, net, params)
+
+
+def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None, params: Mapping[str, float]) -> Net:
+    checked, faults = check_source(source, read, options_of(input, params), net)
+    if checked is None:
+        raise SpecError([fault for fault in faults if fault.severity == "error"])
+    return Net(checked)
+
+
+def options_of(input: Sizes | None, params: Mapping[str, float]) -> Options:
+    return Options({name: exact(name, value) for name, value in params.items()}, input_sizes(input))
+
+
+def exact(name: str, value: Any) -> int | Fraction:
+    """A parameter as the exact number that it shows: 0.1 is 1/10."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction | str):
+        raise UsageError(f"{name} is a number, not {value!r}")
+    try:
+        number = Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{name} is a number, not {value!r}") from None
+    return int(number) if number.denominator == 1 else number
+
+
+def input_sizes(input: Sizes | None) -> dict[str, tuple[int, ...]]:
+    """{name: sizes}; the one input that has no name of its own is called `input`."""
+    if input is None:
+        return {}
+    given = input if isinstance(input, Mapping) else {"input": input}
+    sizes: dict[str, tuple[int, ...]] = {}
+    for name, value in given.items():
+        parts = value.lower().replace("×", "x").replace(" ", "").split("x") if isinstance(value, str) else list(value)
+        if not parts or not all(str(part).isdigit() and 1 <= int(part) <= 10**9 for part in parts):
+            raise UsageError(f"the sizes of an input are written 3x224x224, not {value!r}")
+        sizes[name] = tuple(int(part) for part in parts)
+    return sizes
+
+
+def compile(spec: str | os.PathLike[str], *, backend: str = "torch", input: Sizes | None = None, **params: float) -> torch.nn.Module:
+    """`load(spec, …).compile(backend)`, for short."""
+    return load(spec, input=input, **params).compile(backend)

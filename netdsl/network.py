@@ -1,0 +1,520 @@
+"""What do the lines of a network mean?  Inputs, labels, the main path, outputs: a NetDef → Graph[Draft].
+
+A network made from another (`net pets = vgg16 with …`) is the base's lines, some replaced, each seeing its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from netdsl import tree as t
+from netdsl.bind import Binder, Failed
+from netdsl.build import Element, Tensor, unused
+from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
+from netdsl.elaborate import Elaborator, unlimited_recursion
+from netdsl.graph import Call, Graph, bodies, fold
+from netdsl.ops import BY_SPELLING, Op
+from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
+from netdsl.prove import Prover
+from netdsl.record import Record
+from netdsl.size import Formula, Size, symbol
+from netdsl.source import Span
+from netdsl.types import UNKNOWN, Draft, TensorType
+from netdsl.values import Held, Num, Poison, Scope, Thunk, Value
+
+MAX_UNROLLED = 10_000_000
+
+
+class Options(Record):
+    """What the caller asks for beyond the text: numbers for the net's parameters, sizes for its inputs."""
+
+    params: Mapping[str, int | Fraction] = {}
+    inputs: Mapping[str, tuple[int, ...]] = {}
+
+
+class UsageError(ValueError):
+    """The caller asked for something that the network does not have; the text is not at fault."""
+
+
+class Line(Record):
+    """A statement and the names it sees."""
+
+    statement: t.Statement
+    scope: Scope
+
+
+class Elaborated(Record):
+    """The draft of a network, and what was found out on the way."""
+
+    graph: Graph[Draft]
+    prove: Prover
+    values: dict[str, Num]
+    """The parameters of the net, by name."""
+
+
+def elaborate(program: Program, name: str, options: Options) -> tuple[Elaborated | None, list[Diagnostic]]:
+    """The draft of the network `name`, and every fault. With faults, the draft may be missing.
+
+    A net whose input is replaced is first proven as written, because its assertions speak of the sizes it declares.
+    """
+    faults: list[Diagnostic] = []
+    restore = unlimited_recursion()
+    try:
+        if options.inputs:
+            written = Network(program, faults, Options(options.params), True)
+            written.build(name)
+            if any(d.severity == "error" for d in faults):
+                return None, faults
+            faults.clear()
+            if not written.prove.domains:  # sizes are replaced, not filled in: what the text asserts is about others
+                network = Network(program, faults, options, False)
+                return network.build(name), faults
+            faults.extend(unfit(written, options))
+            if faults:
+                return None, faults
+        network = Network(program, faults, options, True)
+        return network.build(name), faults
+    except Stop as stop:
+        return None, [*faults, stop.diagnostic]
+    finally:
+        restore()
+
+
+def unfit(network: Network, options: Options) -> list[Diagnostic]:
+    """The constraints on open sizes that the given ones break, the first for each size."""
+    sizes: dict[str, int] = {}
+    for name, wanted in options.inputs.items():
+        tensor = network.inputs.get(name)
+        if tensor is not None and isinstance(tensor.type, TensorType):
+            sizes.update((str(s), n) for s, n in zip(tensor.type.shape, wanted) if isinstance(s, Formula))
+    found: dict[str, Diagnostic] = {}
+    for broken in network.prove.admits(sizes):
+        symbol_, given = broken.symbol, sizes[broken.symbol]
+        message = f"an input with {symbol_} = {given} does not fit: {network.prove.domains[symbol_].describe(symbol_)}"
+        found.setdefault(symbol_, diagnose("E0310", message, broken.origin, "needed here", notes=(broken.reason,)))
+    return list(found.values())
+
+
+class Network(Elaborator):
+    """The walk over the lines of one network. Mutable, as the Elaborator is."""
+
+    def __init__(self, program: Program, faults: list[Diagnostic], options: Options, check_assertions: bool) -> None:
+        super().__init__(faults, check_assertions)
+        self.program, self.options = program, options
+        self.labels: dict[str, Value] = {}
+        self.spans: dict[str, Span] = {}
+        self.later: dict[str, Span] = {}
+        self.values: dict[str, Num] = {}
+        self.main: Tensor | None = None
+        self.inputs: dict[str, Tensor] = {}
+        self.outputs: list[tuple[str, Tensor, bool]] = []
+        self.named_outputs: list[t.Name] = []
+        self.frozen: list[t.Name] = []
+        self.lines_used: list[tuple[str, Span, int, int]] = []
+
+    def build(self, name: str) -> Elaborated | None:
+        self.builder.name = name
+        definition = self.program.nets[name]
+        lines = self.plan(definition, {}, [], top=True)
+        unknown = [key for key in self.options.params if key not in self.values]
+        if unknown:
+            close = nearest(unknown[0], self.values)
+            known = f"; it has {', '.join(self.values)}" if self.values else "; it has none"
+            raise UsageError(f"{name} has no parameter {unknown[0]!r}" + (f": did you mean {close!r}?" if close else known))
+        self.later = {}
+        for line in lines:
+            statement = line.statement
+            if isinstance(statement, t.Element | t.Let | t.TrainingOutput | t.Input) and statement.label is not None:
+                self.later.setdefault(statement.label.id, statement.label.span)
+        for line in lines:
+            self.line(line.statement, line.scope)
+        missing = [key for key in self.options.inputs if key not in self.inputs]
+        if missing:
+            raise UsageError(f"{name} has no input {missing[0]!r}: it has {', '.join(self.inputs) or 'none'}")
+        return self.close(definition)
+
+    # --- which lines ---------------------------------------------------------------------------------------------------
+
+    def plan(self, definition: NetDef, given: dict[str, Num], chain: list[NetDef], top: bool) -> list[Line]:
+        """The lines of a net, those of its base included, each with the scope it sees."""
+        scope = Scope("net", Scope("net", definition.scope), self.labels)
+        assert scope.parent is not None
+        if definition in chain:
+            ring = " -> ".join(d.name for d in [*chain, definition])
+            raise Stop(diagnose("E0404", f"the net is made from itself: {ring}", (definition.header.span,)))
+        for param in definition.params:
+            scope.parent.names[param.name] = self.parameter(param, given, scope, top)
+        own = [Line(statement, scope) for statement in definition.statements]
+        header = definition.header
+        if isinstance(header, t.Net):
+            return own
+        base = self.base_of(header, definition)
+        if base is None:
+            raise Stop(self.faults.pop())
+        inherited = self.plan(base, self.base_arguments(header, base, scope), [*chain, definition], top=True)
+        return self.merge(inherited, own, base.name)
+
+    def parameter(self, param: t.Param, given: dict[str, Num], scope: Scope, top: bool) -> Num | Poison:
+        number: Value
+        if param.name in self.options.params and param.name not in given:
+            number = Num(self.options.params[param.name])
+        elif param.name in given:
+            return given[param.name]
+        elif param.default is None:
+            raise UsageError(f"{self.builder.name} needs a value for {param.name!r}: it has no default")
+        else:
+            number = self.evaluate(param.default, scope, None)
+        if isinstance(number, Num):
+            self.values.setdefault(param.name, number)
+            return self.builder.parameter(param.name, number)
+        if not isinstance(number, Poison):
+            self.fail("E0202", f"the parameter `{param.name}` of a net is a number", param.span)
+        return Poison()
+
+    def base_of(self, header: t.NetFrom, definition: NetDef) -> NetDef | None:
+        name = header.base.head if isinstance(header.base, t.Call) else header.base
+        assert isinstance(name, t.Name)
+        if name.id in self.program.nets:
+            return self.program.nets[name.id]
+        loader = self.program.loader
+        before = len(loader.faults)
+        other = loader.fetch(name.id, self.program.source, name.span)
+        if other is not None and not loader.faults[before:]:
+            return other.nets[name.id] if name.id in other.nets else other.nets[other.own_nets[-1]]
+        faults = loader.faults[before:]
+        del loader.faults[before:]
+        inner = [d for d in faults if d.code != "E0405"]
+        self.faults.append(inner[0] if inner else diagnose("E0201", f"there is no net `{name.id}` to start from", (name.span,), helps=(*(h for d in faults for h in d.helps),)))
+        return None
+
+    def base_arguments(self, header: t.NetFrom, base: NetDef, scope: Scope) -> dict[str, Num]:
+        given: dict[str, Num] = {}
+        if not isinstance(header.base, t.Call):
+            return given
+        names = [param.name for param in base.params]
+        free = list(names)
+        for arg in header.base.args:
+            name = arg.name if isinstance(arg, t.Keyword) else free[0] if free else ""
+            expr = arg.value if isinstance(arg, t.Keyword) else arg
+            if name not in names or name in given:
+                has = f"it has {', '.join(names)}" if names else "it has none"
+                self.fail("E0204" if isinstance(arg, t.Keyword) else "E0203", f"`{base.name}` has no parameter for `{arg.span.text}`", arg.span, helps=(has,))
+                continue
+            free.remove(name)
+            assert isinstance(expr, t.Expr)
+            value = self.operand(expr, scope, None)
+            if isinstance(value, Num):
+                given[name] = value
+        return given
+
+    def merge(self, inherited: list[Line], own: list[Line], base: str) -> list[Line]:
+        """The base's lines with those replaced that have the label of a new one; the rest of the new ones follow."""
+        where = {label.id: i for i, line in enumerate(inherited) if (label := _label(line.statement)) is not None}
+        merged = list(inherited)
+        for line in own:
+            label = _label(line.statement)
+            if isinstance(line.statement, t.Input) and label is None:
+                at = [i for i, other in enumerate(merged) if isinstance(other.statement, t.Input)]
+                merged[at[0] : at[0] + 1] = [line]
+            elif isinstance(line.statement, t.Default):
+                at = [i for i, other in enumerate(merged) if isinstance(other.statement, t.Element)]
+                merged.insert(at[0] if at else len(merged), line)
+                where = {name: i + 1 if at and i >= at[0] else i for name, i in where.items()}
+            elif label is not None and label.id in where:
+                merged[where[label.id]] = line
+            elif isinstance(line.statement, t.Element):
+                close = nearest(label.id, where) if label else None
+                help_ = f"did you mean `{close}`?" if close else f"`{base}` has {', '.join(f'`{name}`' for name in where) or 'no labels'}"
+                what = f"`{base}` has no element `{label.id}` to replace" if label else "a line here needs the label of the element that it replaces"
+                self.fail("E0206", what, line.statement.span, helps=(help_,))
+            else:
+                merged.append(line)
+        return merged
+
+    # --- one line --------------------------------------------------------------------------------------------------------
+
+    def line(self, statement: t.Statement, scope: Scope) -> None:
+        if isinstance(statement, t.Element):
+            self.element(statement, scope)
+        elif isinstance(statement, t.Input):
+            self.input(statement, scope)
+        elif isinstance(statement, t.Default):
+            self.default(statement, scope)
+        elif isinstance(statement, t.Let):
+            self.let(statement, scope)
+        elif isinstance(statement, t.TrainingOutput):
+            tensor = self.labelled(statement.label, statement.value, scope)
+            self.name(statement.label, Held(tensor))
+            self.outputs.append((statement.label.id, tensor, True))
+        elif isinstance(statement, t.Output):
+            self.named_outputs.extend(statement.labels)
+        elif isinstance(statement, t.Freeze):
+            self.frozen.extend(statement.labels)
+
+    def defined_later(self, name: str) -> Span | None:
+        return self.later.get(name)
+
+    def name(self, label: t.Name, value: Value) -> None:
+        """Gives a name a value, once."""
+        if label.id in self.spans:
+            self.fail(
+                "E0205", f"`{label.id}` names two things", label.span, "named again here",
+                others=(Label(self.spans[label.id], "first named here"),), helps=("give one of them another name",),
+            )  # fmt: skip
+            return
+        if not may_name(label, self.faults):
+            return
+        self.spans[label.id] = label.span
+        self.labels[label.id] = value
+
+    def input(self, statement: t.Input, scope: Scope) -> None:
+        name = statement.label.id if statement.label else unused("input", self.inputs)
+        sizes: list[Size] = []
+        for expr in statement.shape.sizes:
+            size = self.extent(expr, scope)
+            if size is None:
+                sizes = []
+                break
+            sizes.append(size)
+        if name in self.options.inputs:
+            sizes = self.replaced(name, self.options.inputs[name], sizes, statement)
+        type: Draft = TensorType(tuple(sizes)) if sizes else UNKNOWN
+        if len(sizes) > 4:
+            self.fail("E0307", f"an input has one to four axes (C, D, H, W), not {len(sizes)}", statement.shape.span, helps=("the batch axis is never written",))
+            type = UNKNOWN
+        tensor = self.builder.add_input(type, (statement.span,), name)
+        if statement.label is not None:
+            self.name(statement.label, Held(tensor))
+        self.inputs[name] = tensor
+        # With several inputs the path starts where the text says, not at the last one.
+        self.main = tensor if len(self.inputs) == 1 else None
+
+    def extent(self, expr: t.Expr, scope: Scope) -> Size | None:
+        """A size of an input: a number, or a name for a size that is open."""
+        if isinstance(expr, t.Anything):
+            self.fail("E0202", "an open size needs a name: `input 3 x H x W`", expr.span)
+            return None
+        if isinstance(expr, t.Name) and scope.find(expr.id) is None and expr.id.upper() not in BY_SPELLING and expr.id not in BUILTINS:
+            self.symbols.add(expr.id)
+            self.prove.declare(expr.id)
+            return symbol(expr.id)
+        value = self.evaluate(expr, scope, None)
+        if isinstance(value, Poison):
+            return None
+        if not isinstance(value, Num) or not isinstance(value.value, int) or value.value < 1:
+            self.fail("E0202", f"a size is a whole number of at least 1, or a name, not `{expr.span.text}`", expr.span)
+            return None
+        if value.value > 10**9:
+            self.fail("E0102", f"a size of more than {10**9:,}", expr.span)
+            return None
+        return value.value if value.trace is None else value.size
+
+    def replaced(self, name: str, wanted: tuple[int, ...], declared: list[Size], statement: t.Input) -> list[Size]:
+        """The sizes that the caller gives. A name that stands for two different ones is refused."""
+        if declared and len(wanted) != len(declared):
+            shown = TensorType(tuple(declared))
+            raise UsageError(f"input {name!r} is {shown}, with {len(declared)} sizes, not {len(wanted)}")
+        for size, given in zip(declared, wanted):
+            if isinstance(size, Formula) and self.bindings.setdefault(str(size), given) != given:
+                shown = " x ".join(map(str, wanted))
+                raise UsageError(f"{size} cannot be both {self.bindings[str(size)]} and {given} in {name!r} = {shown}")
+        return list(wanted)
+
+    def default(self, statement: t.Default, scope: Scope) -> None:
+        op = BY_SPELLING.get(statement.head.id.upper())
+        if op is None:
+            self.fail("E0201", f"`default` takes a primitive, and `{statement.head.id}` is none", statement.head.span, helps=unknown_name(statement.head.id, scope))
+            return
+        try:
+            head = op.spellings[0]
+            bound = Binder(op, head, statement.span, lambda e: self.evaluate(e, scope, None), self.fail).bind(statement.args)
+        except Failed:
+            return
+        self.defaults = {**self.defaults, op: bound.over(self.defaults.get(op))}
+
+    def let(self, statement: t.Let, scope: Scope) -> None:
+        expr = statement.value
+        if self.is_number(expr, scope):
+            value = self.evaluate(expr, scope, self.main)
+        elif self.is_closed(expr, scope):
+            value = Held(self.labelled(statement.label, expr, scope))
+        else:
+            value = self.evaluate(expr, scope, self.main)
+            if isinstance(value, Poison):
+                value = Held(self.failed())
+        if not isinstance(value, Poison):
+            self.name(statement.label, value)
+        else:
+            self.name(statement.label, POISON_LABEL)
+
+    def is_closed(self, expr: t.Expr, scope: Scope) -> bool:
+        """Whether a path starts from labels only, so that it is a tensor, not a block."""
+        if isinstance(expr, t.Group):
+            return self.is_closed(expr.inner, scope)
+        if isinstance(expr, t.Assertion):
+            return self.is_closed(expr.inner, scope)
+        if isinstance(expr, t.Name):
+            found = scope.find(expr.id)
+            return found is not None and isinstance(found[0], Held)
+        if isinstance(expr, t.Seq | t.Product):
+            return self.is_closed(expr.items[0], scope)
+        if isinstance(expr, t.Sum | t.Concat):
+            return all(self.is_closed(item, scope) for item in expr.items)
+        if isinstance(expr, t.Call) and expr.head.id == "mean":
+            return all(isinstance(arg, t.Expr) and self.is_closed(arg, scope) for arg in expr.args)
+        return False
+
+    def element(self, statement: t.Element, scope: Scope) -> None:
+        tensor = self.labelled(statement.label, statement.value, scope, statement.span)
+        if statement.label is not None:
+            self.name(statement.label, Held(tensor))
+        self.main = tensor
+
+    def labelled(self, label: t.Name | None, expr: t.Expr, scope: Scope, span: Span | None = None) -> Tensor:
+        """The output of a line on the main path, its elements grouped under the label."""
+        mark = len(self.builder.elements)
+        if self.main is None and not self.inputs:
+            self.no_input(expr)
+            self.main = self.failed()
+        tensor = self.run(expr, scope, self.main)
+        fresh = self.builder.elements[mark:]
+        if label is not None and label.id not in self.spans and fresh:
+            tensor = self.group(label, fresh, mark, tensor)
+        self.lines_used.append((label.id if label else "", span or expr.span, mark, len(self.builder.elements)))
+        return tensor
+
+    def no_input(self, expr: t.Expr) -> None:
+        self.fail("E0212", "the network has no input yet", expr.span, "nothing reaches this element", helps=("declare it first: `input 3 x 224 x 224`",))
+
+    def group(self, label: t.Name, fresh: list[Element], mark: int, tensor: Tensor) -> Tensor:
+        """Names the elements of a labelled line.
+
+        The one that learns has the label itself (`conv2.weight`). A chain of several becomes a sequence of that name
+        (`features.0.weight`). Anything else stays where it is, with the label in front.
+        """
+        for element in fresh:
+            element.group = label.id
+        learned = [e for e in fresh if not isinstance(e.op, Op) or e.op.takes_flags]
+        chain = all(len(e.inputs) == 1 for e in fresh) and all(a.output is b.inputs[0] for a, b in zip(fresh, fresh[1:]))
+        if len(fresh) == 1 or len(learned) == 1:
+            (learned or fresh)[0].label = label.id
+        elif chain and fresh[-1].output is tensor and learned:
+            return self.extract(label, fresh, mark)
+        elif fresh[-1].output is tensor:
+            fresh[-1].label = label.id
+        return tensor
+
+    def extract(self, label: t.Name, fresh: list[Element], mark: int) -> Tensor:
+        """Turns a chain of elements into one, whose body they are."""
+        from netdsl.build import Builder
+
+        body = Builder("path", label.id, self.builder)
+        source = fresh[0].inputs[0]
+        inner = body.add_input(source.type, source.origin, "x")
+        fresh[0].inputs = [inner]
+        for element in fresh:
+            element.group = ""
+        body.elements = list(fresh)
+        graph = body.finish([("out", fresh[-1].output, False)])
+        del self.builder.elements[mark:]
+        first = fresh[0].origin[-1]
+        tensor = self.builder.add(Call(graph), [source], fresh[-1].output.type, (first.to(fresh[-1].origin[-1]) if first.source is fresh[-1].origin[-1].source else first,))
+        assert tensor.element is not None
+        tensor.element.label = tensor.element.group = label.id
+        return tensor
+
+    # --- the end -----------------------------------------------------------------------------------------------------------
+
+    def close(self, definition: NetDef) -> Elaborated | None:
+        if not self.inputs:
+            if not any(d.severity == "error" for d in self.faults):
+                self.fail("E0106", f"`{definition.name}` has no input and no elements", definition.header.span, helps=("a network starts with `input 3 x 224 x 224`",))
+            return None
+        outputs = self.results(definition)
+        for label in self.frozen:
+            members = [e for e in self.builder.elements if e.group == label.id or e.label == label.id]
+            if not members:
+                labels = list(dict.fromkeys(e.group for e in self.builder.elements if e.group))
+                close = nearest(label.id, labels)
+                self.fail("E0206", f"there is no element `{label.id}` to freeze", label.span, helps=(f"did you mean `{close}`?" if close else f"the labels are {', '.join(labels) or 'none'}",))
+            for element in members:
+                element.frozen = True
+        if any(d.severity == "error" for d in self.faults) or not outputs:
+            return None
+        keep = self.used(outputs)
+        graph = self.builder.finish([(name, tensor, training) for name, tensor, training in outputs], definition.name, keep)
+        self.budget(graph, definition)
+        self.linearity(graph, definition)
+        return Elaborated(graph, self.prove, self.values)
+
+    def results(self, definition: NetDef) -> list[tuple[str, Tensor, bool]]:
+        """The outputs: those named by `output`, or the end of the main path; then those of training."""
+        found: list[tuple[str, Tensor, bool]] = []
+        for label in self.named_outputs:
+            value = self.labels.get(label.id)
+            if isinstance(value, Held):
+                found.append((label.id, value.tensor, False))
+            elif value is None:
+                close = nearest(label.id, self.labels)
+                self.fail("E0206", f"there is no label `{label.id}` to output", label.span, helps=(f"did you mean `{close}`?",) if close else ())
+            else:
+                self.fail("E0210", f"an output is a tensor, and `{label.id}` is none", label.span)
+        if not self.named_outputs:
+            if self.main is None:
+                self.fail("E0212", "the network has several inputs and no path", definition.header.span, helps=("start a line from an input by its name: `left -> CONV 16`",))
+                return []
+            names = {id(value.tensor): name for name, value in self.labels.items() if isinstance(value, Held)}
+            found.append((names.get(id(self.main), "output"), self.main, False))
+        taken: list[str] = []
+        for name, _, _ in found:
+            if name in taken:
+                self.fail("E0205", f"`{name}` is an output twice", self.named_outputs[0].span)
+            taken.append(name)
+        return found + self.outputs
+
+    def used(self, outputs: list[tuple[str, Tensor, bool]]) -> set[int]:
+        """The elements on which an output depends. A line none of whose elements is used gets a warning."""
+        needed = {id(tensor) for _, tensor, _ in outputs}
+        kept: set[int] = set()
+        for i in range(len(self.builder.elements) - 1, -1, -1):
+            element = self.builder.elements[i]
+            if id(element.output) in needed:
+                kept.add(i)
+                needed.update(id(tensor) for tensor in element.inputs)
+        for label, span, first, last in self.lines_used:
+            if last > first and not kept & set(range(first, last)):
+                what = f"`{label}`" if label else "this line"
+                self.faults.append(diagnose("W0501", f"{what} is never used: no output depends on it", (span,), helps=("start a path from it, or remove it",)))
+        for name, tensor in self.inputs.items():
+            if id(tensor) not in needed:
+                self.faults.append(diagnose("W0501", f"the input `{name}` is never used", tensor.origin))
+        return kept
+
+    def budget(self, graph: Graph[Draft], definition: NetDef) -> None:
+        total = fold(graph, lambda body, node: 1)[id(graph)]
+        assert isinstance(total, int)
+        if total > MAX_UNROLLED:
+            raise Stop(diagnose("E0403", f"the network unrolls to {total:,} elements, more than {MAX_UNROLLED:,}", (definition.header.span,)))
+
+    def linearity(self, graph: Graph[Draft], definition: NetDef) -> None:
+        """Two learned layers and nothing between them that is not linear: someone forgot the activations."""
+        ops = [node.op for body in bodies(graph) for node in body.nodes if isinstance(node.op, Op)]
+        learned = sum(op.takes_flags for op in ops)
+        if learned > 1 and all(op.takes_flags or op.linear for op in ops):
+            self.faults.append(
+                diagnose(
+                    "W0502", f"`{definition.name}` has no non-linearity: its {learned} layers amount to one", (definition.header.span,),
+                    helps=("`default CONV relu` and `default FC relu` add one to every layer",),
+                )  # fmt: skip
+            )
+
+
+POISON_LABEL = Poison()
+
+
+def _label(statement: t.Statement) -> t.Name | None:
+    return statement.label if isinstance(statement, t.Element | t.Let | t.TrainingOutput | t.Input) else None
+
+
+__all__ = ["Elaborated", "Options", "Thunk", "UsageError", "elaborate"]

@@ -1,0 +1,151 @@
+"""What is a primitive?  Its attributes, how it is written, its shape rule, its parameters, its cost.
+
+An op is one frozen class in one file of this folder. It says how it is written (`spellings`, `arguments`), which
+shape comes out (`infer`), which tensors it learns (`weights`) and what it costs (`macs`). Nothing else in the core
+knows its formula. To add one: a class here, its name in `ops/__init__.py`, one rule in each backend.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from netdsl.prove import Prover, ShapeFault, known
+from netdsl.record import Record
+from netdsl.size import Formula, Size
+from netdsl.types import TensorType
+
+REQUIRED: Any = "required"
+Extent = int | tuple[int, ...]
+
+
+class Argument(Record):
+    """One argument as people write it.
+
+    form   `positional` (a bare number), `kernel` (3x3), `stride` (/2), `keyword` (`pad 2`, `pad=2`),
+           or `word` (one of `words`, alone)
+    kind   `count` (whole, at least 1), `whole` (at least 0), `number`, `extent` (whole, or one a x b per axis),
+           `init` (a rule's name, or the standard deviation of a normal)
+    Any argument but a word can also be given by name: `stride=2`.
+    """
+
+    name: str
+    form: str
+    kind: str = "count"
+    default: Any = REQUIRED
+    words: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    doc: str = ""
+
+
+class Weight(Record):
+    """A tensor with a name. Buffers (running statistics) are not parameters."""
+
+    name: str
+    shape: tuple[int, ...]
+    buffer: bool = False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+class Op(Record):
+    """A primitive with its attributes resolved; the sizes of its inputs are not among them."""
+
+    name: ClassVar[str]
+    """The op's name in tables and in JSON: `conv`, `maxpool`, …"""
+    spellings: ClassVar[tuple[str, ...]] = ()
+    """How it is written, in capitals. Case does not matter."""
+    arguments: ClassVar[tuple[Argument, ...]] = ()
+    flag: ClassVar[str] = ""
+    """The lower-case word that adds this op after another: `CONV 64 bn relu`."""
+    slot: ClassVar[str] = ""
+    """What the flag replaces in a `default`: `norm` or `activation`."""
+    takes_flags: ClassVar[bool] = False
+    """Whether flags may follow this op: it learns weights."""
+    linear: ClassVar[bool] = False
+    """Whether it is a linear function of its inputs, as far as a chain of such ops collapses into one layer."""
+
+    @classmethod
+    def expand(cls, given: dict[str, Any], x: TensorType) -> tuple[Op, ...]:
+        """The primitives that one application stands for, in sequence."""
+        return (cls.build(given, x),)
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        """The op on an input of type `x`. `given` has a value for every argument."""
+        return cls(**given)
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        """The type of the output. Raises ShapeFault."""
+        raise NotImplementedError
+
+    def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
+        """Parameters and buffers, named as PyTorch names them."""
+        return ()
+
+    def params(self, inputs: tuple[TensorType, ...]) -> int:
+        """The number of learned values."""
+        return sum(weight.size for weight in self.weights(inputs) if not weight.buffer)
+
+    def macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+        """Multiply-accumulates for one sample. Only convolutions and linear layers count (the field's custom)."""
+        return 0
+
+    def describe(self) -> str:
+        """The attributes in a few words, for tables."""
+        return ""
+
+
+def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:
+    """One number for each spatial axis: `3` is 3 everywhere, `1x7` is 1 high and 7 wide."""
+    if not isinstance(value, tuple):
+        return (value,) * rank
+    if len(value) == rank:
+        return value
+    written = "x".join(map(str, value))
+    raise ShapeFault(
+        "E0307",
+        f"{what} {written} has {_axes(len(value))}, the input has {rank}",
+        f"{what} {written}",
+        helps=(f"write one number for each of H and W: `{'x'.join(map(str, value[:1] * rank))}`",) if rank else (),
+    )
+
+
+def _axes(n: int) -> str:
+    return f"{n} {'axis' if n == 1 else 'axes'}"
+
+
+def need_spatial(op: str, x: TensorType) -> None:
+    """Convolutions and pools work on C x W, C x H x W or C x D x H x W."""
+    if not 2 <= x.rank <= 4:
+        message = f"{op} needs channels and one to three spatial axes, its input is {x}"
+        raise ShapeFault("E0307", message, f"input is {x}", helps=("a vector has no height and width left: move this before GAP, FLATTEN or FC",) if x.rank == 1 else ())
+
+
+def known_channels(op: str, x: TensorType) -> int:
+    """The channels as a number: weights have a definite shape."""
+    return known(
+        x.channels,
+        lambda: ShapeFault(
+            "E0308",
+            f"{op} needs a known number of channels, its input has {x.channels}",
+            f"input is {x}",
+            helps=("give the channels of the input as a number, and leave only H and W open",),
+        ),
+    )
+
+
+def same_everywhere(extent: tuple[int, ...]) -> bool:
+    return len(set(extent)) <= 1
+
+
+def written(extent: tuple[int, ...]) -> str:
+    """`3x3`, or `k=3` for one axis."""
+    return "x".join(map(str, extent)) if len(extent) > 1 else f"k={extent[0]}"
+
+
+def as_float(number: int | Fraction | Formula | float) -> float:
+    return float(number)  # type: ignore[arg-type]

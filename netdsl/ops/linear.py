@@ -1,0 +1,68 @@
+"""Fully connected layers, and the flattening before them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from netdsl.ops.base import Argument, Op, Weight
+from netdsl.ops.convolution import BIAS, BIAS_INIT, INIT
+from netdsl.prove import Prover, ShapeFault, known
+from netdsl.size import Size
+from netdsl.types import TensorType
+
+
+class Flatten(Op):
+    """C x H x W → C·H·W, channels outermost."""
+
+    name: ClassVar[str] = "flatten"
+    linear: ClassVar[bool] = True
+    spellings: ClassVar[tuple[str, ...]] = ("FLATTEN",)
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        return TensorType((inputs[0].elements,))
+
+
+class Linear(Op):
+    """y = W x + b, W: out_features x in_features. A tensor with more than one axis is flattened first."""
+
+    name: ClassVar[str] = "linear"
+    linear: ClassVar[bool] = True
+    spellings: ClassVar[tuple[str, ...]] = ("FC", "LINEAR", "DENSE")
+    takes_flags: ClassVar[bool] = True
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("out_features", "positional", doc="the number of outputs"),
+        BIAS, INIT, BIAS_INIT,
+    )  # fmt: skip
+
+    out_features: int
+    bias: bool
+    init: str | None = None
+    bias_init: float = 0
+
+    @classmethod
+    def expand(cls, given: dict[str, Any], x: TensorType) -> tuple[Op, ...]:
+        linear = cls(given["out_features"], given["bias"], given["init"], given["bias_init"])
+        return (Flatten(), linear) if x.rank > 1 else (linear,)
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        self.in_features(inputs)
+        return TensorType((self.out_features,))
+
+    def in_features(self, inputs: tuple[TensorType, ...]) -> int:
+        features = inputs[0].channels
+        return known(
+            features,
+            lambda: ShapeFault(
+                "E0308",
+                f"FC needs a known number of inputs, but {features} depends on the size of the input",
+                f"{features} inputs",
+                helps=("`GAP` before it makes the number of inputs that of the channels", "or give the input concrete sizes"),
+            ),
+        )
+
+    def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
+        weight = Weight("weight", (self.out_features, self.in_features(inputs)))
+        return (weight, Weight("bias", (self.out_features,))) if self.bias else (weight,)
+
+    def macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+        return self.in_features(inputs) * self.out_features

@@ -1,0 +1,111 @@
+"""Maximum and average pooling, and their global forms."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from netdsl.ops.base import Argument, Op, need_spatial, per_axis, written
+from netdsl.ops.window import Padding, explicit_padding, same_padding, windows
+from netdsl.prove import Prover, ShapeFault
+from netdsl.types import TensorType
+
+WINDOW = (
+    Argument("kernel", "kernel", "extent", 2, aliases=("k",), doc="the window, 2x2 by default"),
+    Argument("stride", "stride", "extent", None, doc="the step; by default that of the window, so windows do not overlap"),
+    Argument("pad", "keyword", "pad", None, doc="padding on each side, at most half the window"),
+    Argument("padding", "word", default="valid", words=("same", "valid"), doc="`valid` (none, the default) or `same` (out = ceil(W/S))"),
+    Argument("rounding", "word", default="exact", words=("exact", "floor", "ceil"), doc="`floor` drops the last rows, `ceil` keeps a partial window"),
+)  # fmt: skip
+
+
+class Pool(Op):
+    """One value for each window: H' = (H - k + 2p)/S + 1."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    rounding: str
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        need_spatial(cls.spellings[0], x)
+        rank = len(x.spatial)
+        kernel = per_axis(given["kernel"], rank, "kernel")
+        stride = per_axis(given["kernel"] if given["stride"] is None else given["stride"], rank, "stride")
+        rounding = given["rounding"]
+        if given["pad"] is not None:
+            padding = explicit_padding(per_axis(given["pad"], rank, "pad"))
+        elif given["padding"] == "same":
+            padding, rounding = same_padding(kernel, (1,) * rank), "same"
+        else:
+            padding = explicit_padding((0,) * rank)
+        for k, (before, after) in zip(kernel, padding):
+            if max(before, after) > k / 2:
+                raise ShapeFault(
+                    "E0304", f"a padding of {max(before, after)} is more than half the window of {k}",
+                    notes=("a window could lie wholly in the padding, and have nothing to pool",), helps=(f"`pad {k // 2}` is the most",),
+                )  # fmt: skip
+        return cls.make(given, kernel, stride, padding, rounding)
+
+    @classmethod
+    def make(cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str) -> Self:
+        return cls(kernel, stride, padding, rounding)
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        (x,) = inputs
+        axes = zip(x.spatial, self.kernel, self.padding, self.stride, x.axes[1:])
+        return TensorType((x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove) for size, k, p, s, axis in axes)))
+
+    def describe(self) -> str:
+        stride = "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1]))
+        return f"{written(self.kernel)} /{stride}" + (f" {self.rounding}" if self.rounding in ("floor", "ceil") else "")
+
+
+class MaxPool(Pool):
+    """Y = max over each window. Padding never wins."""
+
+    name: ClassVar[str] = "maxpool"
+    spellings: ClassVar[tuple[str, ...]] = ("MAXPOOL", "POOL", "MAX_POOL")
+    arguments: ClassVar[tuple[Argument, ...]] = WINDOW
+
+
+class AvgPool(Pool):
+    """Y = mean over each window. Padding counts as zeros, as in PyTorch; `exclude_pad` leaves it out of the mean."""
+
+    name: ClassVar[str] = "avgpool"
+    linear: ClassVar[bool] = True
+    spellings: ClassVar[tuple[str, ...]] = ("AVGPOOL", "MEANPOOL", "AVG_POOL")
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        *WINDOW,
+        Argument("count_pad", "word", default="include_pad", words=("include_pad", "exclude_pad"), doc="whether zeros of the padding count in the mean"),
+    )  # fmt: skip
+
+    count_pad: bool = True
+
+    @classmethod
+    def make(cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str) -> Self:
+        return cls(kernel, stride, padding, rounding, given["count_pad"] == "include_pad")
+
+
+class GlobalPool(Op):
+    """C x H x W → C: one value for each channel."""
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        (x,) = inputs
+        need_spatial(self.spellings[0], x)
+        return TensorType((x.channels,))
+
+
+class GlobalAvgPool(GlobalPool):
+    """y[c] = mean of X[c] (Lin et al. 2013, §3.2)."""
+
+    name: ClassVar[str] = "globalavgpool"
+    linear: ClassVar[bool] = True
+    spellings: ClassVar[tuple[str, ...]] = ("GAP", "GLOBALAVGPOOL", "GLOBAL_AVG_POOL")
+
+
+class GlobalMaxPool(GlobalPool):
+    """y[c] = max of X[c]."""
+
+    name: ClassVar[str] = "globalmaxpool"
+    spellings: ClassVar[tuple[str, ...]] = ("GMP", "GLOBALMAXPOOL", "GLOBAL_MAX_POOL")

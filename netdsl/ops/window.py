@@ -1,0 +1,100 @@
+"""How many windows fit?  The formula of the lectures, once, for convolutions and pools.
+
+    out = (W - k + 2p)/S + 1        k: kernel, dilated (d·(k - 1) + 1); p: padding; S: stride
+"""
+
+from __future__ import annotations
+
+from netdsl.prove import Prover, ShapeFault
+from netdsl.size import Formula, Size, floor_div
+
+Padding = tuple[tuple[int, int], ...]
+"""Zeros before and after, for each spatial axis."""
+
+
+def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Padding:
+    """The padding for which out = ceil(W/S), whatever W is.
+
+    (k - 1)/2 on both sides, one more after than before for an even kernel. It does not depend on the input, as in
+    the published PyTorch networks; TensorFlow's SAME is another for strides above one, because it shifts with W.
+    """
+    return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation))
+
+
+def explicit_padding(pad: tuple[int, ...]) -> Padding:
+    return tuple((p, p) for p in pad)
+
+
+def windows(
+    size: Size, kernel: int, padding: tuple[int, int], stride: int, dilation: int, rounding: str, axis: str, prove: Prover
+) -> Size:
+    """The number of windows along one axis.
+
+    `rounding` says what happens when the stride does not divide: `exact` refuses, `floor` drops the last rows, `ceil`
+    adds a partial window that still starts inside the input or its left padding (as Caffe and PyTorch have it),
+    `same` is floor where the padding makes it ceil(W/S).
+    """
+    before, after = padding
+    reach = dilation * (kernel - 1) + 1
+    span = size + before + after - reach
+    worked = arithmetic(size, reach, padding, stride)
+    prove.at_least(
+        span, 0, f"a window of {reach} must fit {axis}",
+        lambda limit: ShapeFault(
+            "E0304",
+            f"a window of {reach} does not fit an input of {axis} = {size}" + (f" with padding {_pad(padding)}" if before + after else ""),
+            f"{axis} is {size}",
+            notes=(f"{axis} = {worked}", *filter(None, [limit])),
+            helps=_room(size, reach),
+        ),
+    )
+    if rounding == "exact" and stride > 1:
+        prove.divisible(
+            span, stride, f"(W - k + 2p) must be divisible by {stride}: {axis} = {worked}",
+            lambda limit: _remainder(size, reach, padding, stride, axis, limit),
+        )
+    if rounding == "ceil":
+        # The last window starts at index i with i·S < W + p, hence the second bound.
+        span = size + min(before + after - reach + stride - 1, before - 1)
+    return floor_div(span, stride) + 1
+
+
+def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int) -> str:
+    """`(224 - 11 + 2*0)/4 + 1 = 54.25`, in the letters of W = (W - k + 2p)/S + 1."""
+    shown = f"({size})" if isinstance(size, Formula) and " " in str(size) else str(size)
+    top = f"({shown} - {reach} + {_pad(padding)})/{stride} + 1"
+    if not isinstance(size, int):
+        return top
+    total = size - reach + sum(padding) + stride
+    return f"{top} = {total // stride if total % stride == 0 else round(total / stride, 3)}"
+
+
+def _pad(padding: tuple[int, int]) -> str:
+    before, after = padding
+    return f"2*{before}" if before == after else f"{before} + {after}"
+
+
+def _room(size: Size, reach: int) -> tuple[str, ...]:
+    if not isinstance(size, int):
+        return ()
+    pad = -(-(reach - size) // 2)
+    return (f"`pad {pad}` makes it fit, or use a kernel of at most {size}",)
+
+
+def _remainder(size: Size, reach: int, padding: tuple[int, int], stride: int, axis: str, limit: str) -> ShapeFault:
+    helps = []
+    if isinstance(size, int):
+        span = size - reach + sum(padding)
+        smaller, larger = size - span % stride, size + -span % stride
+        helps.append(f"an input of {axis} = {larger}" + (f" or {smaller}" if smaller >= reach - sum(padding) else "") + " divides evenly")
+        pads = [p for p in range(reach) if p != padding[0] and (size - reach + 2 * p) % stride == 0 and size + 2 * p >= reach]
+        if pads:
+            helps.append(f"`pad {min(pads, key=lambda p: abs(p - padding[0]))}` divides evenly")
+    helps.append("write `floor` to drop the last rows, or `ceil` (pools) to keep a partial window" + ("" if sum(padding) else ", or `same`"))
+    return ShapeFault(
+        "E0303",
+        f"the window does not divide its input evenly: {axis} = {size}, kernel {reach}, stride {stride}",
+        f"{axis} is {size}",
+        notes=(f"{axis} = {arithmetic(size, reach, padding, stride)}", *filter(None, [limit])),
+        helps=tuple(helps),
+    )

@@ -1,0 +1,208 @@
+"""Which files make up the program?  A spec, what it imports, the prelude: blocks and nets by name.
+
+Nothing here touches the disk: `read` is given, so the command line, an editor and a test can each bring their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+from netdsl import tree as t
+from netdsl.diagnostic import Diagnostic, Label, diagnose, nearest
+from netdsl.ops import BY_SPELLING
+from netdsl.parse import parse
+from netdsl.record import Record
+from netdsl.source import Source, Span
+from netdsl.values import FUNCTIONS, Function, Scope, Value
+
+RESERVED = {"C": "channels", "D": "depth", "H": "height", "W": "width"}
+BUILTINS = ("identity", "match", "mean")
+
+
+class NotFound(Exception):
+    """`read` has no such file. `code` says why, `helps` what to do."""
+
+    def __init__(self, code: str, message: str, *helps: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.helps = code, message, helps
+
+
+Read = Callable[[str, Source], Source]
+"""read(path as written, the file that imports it) → the source. Raises NotFound."""
+
+
+class NetDef(Record):
+    """A network as written: its header, the statements that follow it, and the names its file sees."""
+
+    header: t.Net | t.NetFrom
+    statements: tuple[t.Statement, ...]
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        return self.header.name.id
+
+    @property
+    def params(self) -> tuple[t.Param, ...]:
+        return self.header.params
+
+
+class Program(Record):
+    """Everything one spec can name."""
+
+    source: Source
+    nets: dict[str, NetDef]
+    scope: Scope
+    own_nets: tuple[str, ...]
+    loader: Loader
+
+
+class Loader:
+    """Reads files once, follows imports, and reports cycles. Mutable: it remembers what it has read."""
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+        self.files: dict[str, Program] = {}
+        self.open: list[str] = []
+        self.faults: list[Diagnostic] = []
+        self.whole = True
+        """Whether every file could be read to its end: else names may be missing."""
+
+    def load(self, source: Source) -> Program:
+        self.open.append(source.name)
+        file, faults = parse(source)
+        self.faults.extend(faults)
+        self.whole &= file.whole
+        program = self.link(file)
+        self.files[source.name] = program
+        self.open.pop()
+        return program
+
+    def link(self, file: t.File) -> Program:
+        scope = Scope("file", prelude())
+        nets: dict[str, NetDef] = {}
+        header: t.Net | t.NetFrom | None = None
+        statements: list[t.Statement] = []
+        sections: list[tuple[t.Net | t.NetFrom | None, list[t.Statement]]] = []
+        defined: dict[str, Span] = {}
+        for statement in file.statements:
+            if isinstance(statement, t.Import):
+                imported = self.follow(statement, file.source)
+                if imported is not None:
+                    scope.names.update(imported.scope.names)
+                    nets.update(imported.nets)
+            elif isinstance(statement, t.Block):
+                if self.may_name(statement.name, defined):
+                    scope.names[statement.name.id] = Function(statement, scope)
+                self.check_params(statement.params)
+            elif isinstance(statement, t.Net | t.NetFrom):
+                sections.append((header, statements))
+                header, statements = statement, []
+                self.check_params(statement.params)
+            else:
+                statements.append(statement)
+        sections.append((header, statements))
+        own = []
+        for head, body in sections:
+            if head is None:
+                if not body:
+                    continue
+                stem = re.sub(r"\W", "_", Path(file.source.name).stem) or "net"
+                head = t.Net(body[0].span, t.Name(body[0].span, stem), ())
+            if head.name.id in own:
+                self.faults.append(diagnose("E0205", f"`{head.name.id}` is defined twice", (head.name.span,)))
+            own.append(head.name.id)
+            nets[head.name.id] = NetDef(head, tuple(body), scope)
+        return Program(file.source, nets, scope, tuple(own), self)
+
+    def follow(self, statement: t.Import, importer: Source) -> Program | None:
+        return self.fetch(statement.path, importer, statement.span)
+
+    def fetch(self, path: str, importer: Source, span: Span) -> Program | None:
+        """The program at `path`, or None where that has been reported."""
+        try:
+            source = self.read(path, importer)
+        except NotFound as missing:
+            self.faults.append(diagnose(missing.code, missing.message, (span,), helps=missing.helps))
+            return None
+        if source.name in self.files:
+            return self.files[source.name]
+        if source.name in self.open:
+            ring = " -> ".join([*self.open[self.open.index(source.name) :], source.name])
+            self.faults.append(diagnose("E0404", f"the import closes a cycle: {ring}", (span,), helps=("move what both need into a file of its own",)))
+            return None
+        if len(self.open) > 64 or len(self.files) > 1000:
+            self.faults.append(diagnose("E0403", "more than 1,000 files, or imports more than 64 deep", (span,)))
+            return None
+        return self.load(source)
+
+    def may_name(self, name: t.Name, defined: dict[str, Span]) -> bool:
+        if name.id in defined:
+            first = Label(defined[name.id], "first defined here")
+            self.faults.append(diagnose("E0205", f"`{name.id}` is defined twice", (name.span,), others=(first,), helps=("give one of them another name",)))
+            return False
+        defined[name.id] = name.span
+        return may_name(name, self.faults)
+
+    def check_params(self, params: tuple[t.Param, ...]) -> None:
+        seen: set[str] = set()
+        for param in params:
+            if param.name in seen:
+                self.faults.append(diagnose("E0205", f"the parameter `{param.name}` stands twice", (param.span,)))
+            seen.add(param.name)
+            may_name(t.Name(param.span, param.name), self.faults)
+
+
+def may_name(name: t.Name, faults: list[Diagnostic]) -> bool:
+    """Refuses names that mean something already."""
+    if name.id in RESERVED:
+        what = f"`{name.id}` is the {RESERVED[name.id]} of the current input"
+    elif name.id.upper() in BY_SPELLING:
+        what = f"`{name.id}` differs from the primitive {name.id.upper()} only by case" if name.id not in BY_SPELLING else f"`{name.id}` is a primitive"
+    elif name.id in BUILTINS or name.id in FUNCTIONS:
+        what = f"`{name.id}` is built in"
+    else:
+        return True
+    faults.append(diagnose("E0208", f"{what}, so nothing else can have that name", (name.span,), helps=(f"`{name.id.lower()}1`, or a name that says what it is for",)))
+    return False
+
+
+# --- the prelude -------------------------------------------------------------------------------------------------------
+
+
+class Prelude(Scope):
+    """The blocks of `prelude/*.net`, each file read when one of its blocks is first named."""
+
+    def __init__(self) -> None:
+        super().__init__("prelude")
+        self.where: dict[str, Source] = {}
+        for path in sorted((Path(__file__).parent / "prelude").glob("*.net")):
+            source = Source(f"prelude/{path.name}", path.read_text(encoding="utf-8"), own=False)
+            for name in re.findall(r"^block\s+(\w+)", source.text, re.MULTILINE):
+                self.where[name] = source
+
+    def get(self, name: str) -> Value | None:
+        if name not in self.names and name in self.where:
+            file, faults = parse(self.where[name])
+            assert not faults, faults[0].message
+            for block in file.statements:
+                assert isinstance(block, t.Block)
+                self.names[block.name.id] = Function(block, self)
+        return self.names.get(name)
+
+    def own(self) -> Iterable[str]:
+        return self.where
+
+
+@cache
+def prelude() -> Prelude:
+    return Prelude()
+
+
+def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
+    """Help for a name that nothing has: the nearest one, written as it is written."""
+    close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *FUNCTIONS])
+    return (f"did you mean `{close}`?",) if close else ("`block NAME(…) = …` defines a block; docs/language.md lists the primitives",)
