@@ -114,6 +114,9 @@ class Builder:
 
     # freezing
 
+    def numbers(self) -> tuple[Given, ...]:
+        return tuple(Given(name, number.value) for name, number in self.given.items() if isinstance(number.value, int))
+
     def finish(self, outputs: list[tuple[str, Tensor, bool]], title: str = "", keep: set[int] | None = None) -> Graph[Draft]:
         """The graph, with every node named; `keep`: the indices of the elements that stay."""
         elements = [e for i, e in enumerate(self.elements) if keep is None or i in keep]
@@ -130,7 +133,7 @@ class Builder:
         inputs = tuple(Input(name, tensor.type) for name, tensor in zip(labels, self.inputs))
         outs = tuple(Output(name, number[id(tensor)], training) for name, tensor, training in outputs)
         return Graph(
-            self.name, self.kind, inputs, nodes, outs, tuple(self.given), self.context, frozenset(self.pinned), title or self.name
+            self.name, self.kind, inputs, nodes, outs, self.numbers(), self.context, frozenset(self.pinned), title or self.name
         )
 
 
@@ -177,7 +180,7 @@ def name_elements(elements: list[Element], taken: set[str]) -> list[str]:
         stem = f"{e.group}_{stem_of(e.op)}" if e.group else stem_of(e.op)
         while True:
             counts[stem] = counts.get(stem, 0) + 1
-            name = f"{stem}{counts[stem]}"
+            name = stem if e.group and counts[stem] == 1 else f"{stem}{counts[stem]}"
             if name not in used:
                 break
         used.add(name)

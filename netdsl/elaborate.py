@@ -15,7 +15,7 @@ from netdsl import tree as t
 from netdsl.bind import NOTHING, WORDS, Binder, Bound, Failed, complete
 from netdsl.build import Builder, Tensor, given_sizes
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose
-from netdsl.graph import Call, Given, Graph, Repeat, Run
+from netdsl.graph import Call, Graph, Repeat, Run, output_of
 from netdsl.ops import BY_SPELLING, Add, Concat, Conv, Mean, Op
 from netdsl.ops.join import JoinFault
 from netdsl.program import BUILTINS, RESERVED, unknown_name
@@ -338,8 +338,10 @@ class Elaborator:
         if isinstance(value, Function):
             return self.apply_function(value, expr, self.is_parameter(expr, scope), x)
         if isinstance(value, Path):
-            with_trail = self.push(expr.span)
-            out = self.run(value.expr, value.scope, x) if with_trail else self.failed()
+            if self.is_parameter(expr, scope) and (function := self.given_function(value, x)) is not None:
+                return self.apply_function(function, expr, True, x)
+            self.push(expr.span)
+            out = self.run(value.expr, value.scope, x)
             self.trail.pop()
             return out
         if isinstance(value, Primitive):
@@ -361,7 +363,14 @@ class Elaborator:
         )  # fmt: skip
         return self.failed()
 
-    def push(self, span: Span) -> bool:
+    def given_function(self, value: Path, x: Tensor | None) -> Function | None:
+        """The block that an argument calls, if it is nothing but a call: `bottleneck(64)`."""
+        inner = _ungroup(value.expr)
+        if not isinstance(inner, t.Name | t.Call) or self.is_plain(inner, value.scope):
+            return None
+        return self.function_of(inner, value.scope, x)
+
+    def push(self, span: Span) -> None:
         """Enters a call. A trail that is too long ends the run: the blocks call one another without end."""
         self.trail.append(span)
         if len(self.trail) > MAX_DEPTH:
@@ -371,7 +380,6 @@ class Elaborator:
                     self.trail_ends(), helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
                 )  # fmt: skip
             )
-        return True
 
     def trail_ends(self) -> Origin:
         """The innermost call and the outermost: the middle of an endless trail says nothing."""
@@ -728,8 +736,8 @@ class Elaborator:
             return None
         body, captured, given = made
         numbers = {name: self.own_given(name, values, given) for name in given}
-        args = given_sizes(numbers)
-        return Call(body, args), [self.builder.local(tensor) for tensor in captured], self.outside(body, args, x)
+        call = Call(body, given_sizes(numbers))
+        return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
 
     def own_given(self, name: str, values: dict[str, Value], given: dict[str, Num]) -> Num:
         value = values.get(name)
@@ -755,18 +763,6 @@ class Elaborator:
             return body, list(builder.captured), builder.given
         finally:
             self.builder, self.base = outer, base
-
-    def outside(self, body: Graph[Draft], args: tuple[Given, ...], x: Tensor) -> Draft:
-        """The type of a body's output, in the terms of the caller."""
-        type = body.type_of(body.outputs[0].value)
-        if not isinstance(type, TensorType) or not isinstance(type.channels, Traced):
-            return type
-        env: dict[str, Size] = {given.name + body.context: trace_of(given.value) for given in args}
-        if isinstance(x.type, TensorType):
-            env["in_channels" + body.context] = trace_of(x.type.channels)
-        trace = substitute(type.channels.trace, env)
-        channels = Traced(int(type.channels), trace) if isinstance(trace, Formula) else int(type.channels)
-        return TensorType((channels, *type.spatial))
 
     # --- telling equal arguments apart -----------------------------------------------------------------------------------
 
@@ -874,12 +870,9 @@ class Elaborator:
         """One copy: the body of the block that is called, or a path of its own."""
         inner = _ungroup(expr)
         if isinstance(inner, t.Name | t.Call) and not (isinstance(inner, t.Call) and inner.head.id == "mean"):
-            head = inner if isinstance(inner, t.Name) else inner.head
-            found = scope.find(head.id)
-            if found is not None and isinstance(found[0], Function | Path) and isinstance(_ungroup(getattr(found[0], "expr", inner)), t.Name | t.Call):
-                function = self.function_of(inner, scope, x) if not self.is_plain(inner, scope) else None
-                if function is not None:
-                    return self.call(function, inner, x)
+            function = self.given_function(Path(inner, scope), x)
+            if function is not None:
+                return self.call(function, inner, x)
         return self.path(expr, scope, x)
 
     def is_plain(self, expr: t.Expr, scope: Scope) -> bool:
@@ -942,15 +935,23 @@ def _projection_stride(x: TensorType, target: TensorType) -> tuple[int, ...] | i
 
 def title_of(function: Function, values: dict[str, Value]) -> str:
     """`residual(bottleneck)`: the block and the blocks it was given, for names of classes."""
-    inner = []
-    for value in values.values():
-        expr = _ungroup(value.expr) if isinstance(value, Path) else None
-        if isinstance(value, Function):
-            inner.append(value.block.name.id)
-        elif isinstance(expr, t.Call):
-            inner.append(expr.head.id)
+    inner = [name for value in values.values() if (name := _block_name(value))]
     name = function.block.name.id
     return f"{name}({', '.join(inner)})" if inner else name
+
+
+def _block_name(value: Value) -> str:
+    """The block that a value stands for, through names that were passed on."""
+    while isinstance(value, Path):
+        expr = _ungroup(value.expr)
+        head = expr.head if isinstance(expr, t.Call) else expr
+        found = value.scope.find(head.id) if isinstance(head, t.Name) else None
+        if found is None:
+            return head.id.lower() if isinstance(head, t.Name) else ""
+        value = found[0]
+    if isinstance(value, Primitive):
+        return value.op.spellings[0].lower()
+    return value.block.name.id if isinstance(value, Function) else ""
 
 
 def _ungroup(expr: t.Expr) -> t.Expr:

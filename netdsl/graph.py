@@ -11,11 +11,11 @@ cost grows with what is *different*, not with what is long: a thousand equal blo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Size
+from netdsl.size import Formula, Size, Traced, substitute, trace_of
 from netdsl.source import Origin
 from netdsl.types import Draft, TensorType
 
@@ -101,8 +101,8 @@ class Graph(Record, Generic[T]):
     inputs: tuple[Input[T], ...]
     nodes: tuple[Node[T], ...]
     outputs: tuple[Output, ...]
-    arguments: tuple[str, ...] = ()
-    """The numbers that the body was built with, by name: they are the parameters of a class made from it."""
+    arguments: tuple[Given, ...] = ()
+    """The numbers that the body was built with: they are the parameters of a class made from it."""
     context: str = ""
     """The suffix of this body's symbols in traces (`c@3`); paths share that of the body around them."""
     pinned: frozenset[str] = frozenset()
@@ -137,6 +137,20 @@ def parts(op: Op | Call[T] | Repeat[T]) -> tuple[Run[T], ...]:
     if isinstance(op, Call):
         return (Run(op, 1),)
     return op.runs if isinstance(op, Repeat) else ()
+
+
+def output_of(call: Call[T], x: T) -> T:
+    """The type of a call's output in the terms of the caller: traces speak of the caller's numbers, not the body's."""
+    type = call.body.type_of(call.body.outputs[0].value)
+    if not isinstance(type, TensorType) or not isinstance(type.channels, Traced) or call.body.kind == "path":
+        return type
+    context = call.body.context
+    env: dict[str, Size] = {given.name + context: trace_of(given.value) for given in call.args}
+    if isinstance(x, TensorType):
+        env["in_channels" + context] = trace_of(x.channels)
+    trace = substitute(type.channels.trace, env)
+    channels = Traced(int(type.channels), trace) if isinstance(trace, Formula) else int(type.channels)
+    return cast(T, TensorType((channels, *type.spatial)))
 
 
 def bodies(graph: Graph[T]) -> list[Graph[T]]:

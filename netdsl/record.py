@@ -18,6 +18,7 @@ class Record:
     optional: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         own = [n for n, kind in cls.__dict__.get("__annotations__", {}).items() if not str(kind).startswith("ClassVar")]
         cls.fields = tuple(dict.fromkeys((*cls.fields, *own)))
         cls.optional = {name: getattr(cls, name) for name in cls.fields if hasattr(cls, name)}

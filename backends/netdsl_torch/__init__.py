@@ -1,0 +1,40 @@
+"""The PyTorch backend: checked network → readable source → nn.Module. Writing the source does not import torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netdsl_torch.emit import emit, is_generated
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netdsl.net import Net
+
+
+class TorchBackend:
+    """`netdsl compile … -o net.py`, and `net.compile()`."""
+
+    name = "torch"
+    suffixes: tuple[str, ...] = (".py",)
+
+    def emit(self, net: Net) -> str:
+        return emit(net)
+
+    def build(self, net: Net) -> nn.Module:
+        """Raises UsageError where torch is not installed."""
+        from netdsl.network import UsageError
+
+        try:
+            from netdsl_torch.build import build
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UsageError("PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it") from None
+        return build(emit(net), net.name)
+
+    def is_generated(self, text: str) -> bool:
+        return is_generated(text)
+
+
+BACKEND = TorchBackend()

@@ -1,0 +1,174 @@
+"""How does a body compute?  The lines of a `forward`, with names a reader would choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netdsl.graph import Graph, Node, Repeat, parts
+from netdsl.ops import Op
+from netdsl.types import TensorType
+from netdsl_torch.names import attribute, variable
+from netdsl_torch.rules import rule_of
+
+Body = Graph[TensorType]
+Comment = Callable[[Node[TensorType]], str]
+
+
+class Forward:
+    """Writes the statements of one body. Mutable: it knows which variable holds which value, and who still needs it."""
+
+    def __init__(self, body: Body, comment: Comment) -> None:
+        self.body, self.comment = body, comment
+        self.uses: dict[int, list[int]] = {}
+        for i, node in enumerate(body.nodes):
+            for v in node.inputs:
+                self.uses.setdefault(v, []).append(i)
+        self.kept = {out.value for out in body.outputs}
+        self.text: dict[int, str] = {}
+        self.holder: dict[str, int] = {}
+        self.inputs: list[str] = []
+        for i, input in enumerate(body.inputs):
+            name = "x" if len(body.inputs) == 1 or (i == 0 and body.kind != "net") else variable(input.name)
+            while name in self.inputs:
+                name += "_"
+            self.inputs.append(name)
+            self.text[i] = name
+            self.holder[name] = i
+
+    def value(self, i: int) -> int:
+        return len(self.body.inputs) + i
+
+    def lines(self, which: list[int]) -> list[str]:
+        """The statements for the given nodes, in order."""
+        out: list[str] = []
+        for i in which:
+            node, v = self.body.nodes[i], self.value(i)
+            if isinstance(node.op, Repeat) and any(run.captured for run in parts(node.op)):
+                out.extend(self.loop(i, node))
+                continue
+            expression = self.expression(node)
+            if self.is_inline(i):
+                self.text[v] = expression
+                continue
+            name = self.name_for(i)
+            self.text[v] = name
+            self.holder[name] = v
+            out.append(f"{name} = {expression}{self.comment(node)}")
+        return out
+
+    def expression(self, node: Node[TensorType]) -> str:
+        args = [self.text[v] for v in node.inputs]
+        if isinstance(node.op, Op):
+            rule = rule_of(node.op)
+            if rule.function is not None:
+                types = tuple(self.body.type_of(v) for v in node.inputs)
+                return rule.function(node.op, types, args)
+        return f"self.{attribute(node.name)}({', '.join(args)})"
+
+    def is_inline(self, i: int) -> bool:
+        """Whether a value is written inside the next expression: one use, and the same element in the text."""
+        node, v = self.body.nodes[i], self.value(i)
+        uses = self.uses.get(v, [])
+        if v in self.kept or len(uses) != 1 or not isinstance(node.op, Op):
+            return False
+        user = self.body.nodes[uses[0]]
+        if not isinstance(user.op, Op) or len(user.inputs) > 1:
+            return False
+        return (bool(node.origin) and node.origin == user.origin) or self.flows(node, user)
+
+    def flows(self, node: Node[TensorType], user: Node[TensorType]) -> bool:
+        """Whether hands would write the two as one expression: `F.relu(y + x)`, `conv(F.relu(bn(x)))`."""
+        assert isinstance(node.op, Op) and isinstance(user.op, Op)
+        if user.op.slot == "activation":
+            return node.op.slot == "norm" or node.op.name == "add"
+        before = node.inputs[0] - len(self.body.inputs)
+        source = self.body.nodes[before].op if before >= 0 else None
+        normed = isinstance(source, Op) and source.slot == "norm"
+        return normed and node.op.slot == "activation" and user.op.takes_flags
+
+    def loop(self, i: int, node: Node[TensorType]) -> list[str]:
+        """A repeat whose steps take more than the running tensor."""
+        runs = parts(node.op)
+        name = self.name_for(i)
+        source, rest = self.text[node.inputs[0]], [self.text[v] for v in node.inputs]
+        out = [] if name == source else [f"{name} = {source}"]
+        self.text[self.value(i)] = name
+        self.holder[name] = self.value(i)
+        module = f"self.{attribute(node.name)}"
+        if len({run.captured for run in runs}) == 1:
+            taken = ", ".join([name, *(rest[k] for k in runs[0].captured)])
+            return [*out, f"for step in {module}:{self.comment(node)}", f"    {name} = step({taken})"]
+        at = 0
+        for run in runs:
+            taken = ", ".join([name, *(rest[k] for k in run.captured)])
+            if run.count == 1:
+                out.append(f"{name} = {module}[{at}]({taken}){self.comment(node)}")
+            else:
+                out += [f"for step in {module}[{at}:{at + run.count}]:{self.comment(node)}", f"    {name} = step({taken})"]
+            at += run.count
+        return out
+
+    # names
+
+    def name_for(self, i: int) -> str:
+        """The variable for a node's value: the one it replaces where that has served, else a telling new one."""
+        wanted, role = self.wanted(i)
+        if self.deserves(i):
+            return self.fresh(wanted, i)
+        for v in self.reachable(self.body.nodes[i]):
+            name = self.text[v]
+            if self.holder.get(name) == v and not self.is_needed(v, i) and not (role and name == "x"):
+                return name
+        return self.fresh(wanted if role else "x", i) if role or self.is_free("x", i) else self.fresh(wanted, i)
+
+    def reachable(self, node: Node[TensorType]) -> list[int]:
+        """The values of variables in the node's expression, the first argument first; the input `x` before others."""
+        found = []
+        stack = list(node.inputs[::-1])
+        while stack:
+            v = stack.pop()
+            if self.text[v] in self.holder:
+                found.append(v)
+            else:
+                stack.extend(self.body.nodes[v - len(self.body.inputs)].inputs[::-1])
+        return sorted(found, key=lambda v: v >= len(self.body.inputs) or self.text[v] != "x")
+
+    def deserves(self, i: int) -> bool:
+        """Whether the value has a label of the author's and is used again later."""
+        node = self.body.nodes[i]
+        return bool(node.group) and (len(self.uses.get(self.value(i), [])) > 1 or self.value(i) in self.kept and self.body.kind == "net" and len(self.body.outputs) > 1)
+
+    def is_needed(self, v: int, after: int) -> bool:
+        """Whether a value is used after node `after`."""
+        last = max(self.uses.get(v, [-1]))
+        return last > after or v in self.kept
+
+    def wanted(self, i: int) -> tuple[str, bool]:
+        """A name by what becomes of the value, and whether that is a role: a branch, a column, a shortcut."""
+        node, v = self.body.nodes[i], self.value(i)
+        own = variable(node.group or node.name)
+        if self.deserves(i):
+            return own, False
+        while True:
+            uses = self.uses.get(v, [])
+            if len(uses) != 1 or v in self.kept:
+                return own, False
+            user = self.body.nodes[uses[0]]
+            if len(user.inputs) > 1:
+                break
+            v = self.value(uses[0])
+        k = user.inputs.index(v)
+        name = user.op.name if isinstance(user.op, Op) else ""
+        if name in ("concat", "mean"):
+            return f"{'branch' if name == 'concat' else 'column'}{k + 1}", True
+        if name != "add":
+            return own, False
+        return "shortcut" if node.origin and node.origin[0].text == "match" else "y", True
+
+    def is_free(self, name: str, i: int) -> bool:
+        """Whether no value that is still needed stands in the variable."""
+        return name not in self.holder or not self.is_needed(self.holder[name], i)
+
+    def fresh(self, name: str, i: int) -> str:
+        """`name`, unless another value that is still needed stands in it."""
+        return next(n for k in range(1, 100_000) if self.is_free(n := name if k == 1 else f"{name}{k}", i))

@@ -1,0 +1,101 @@
+"""How do weights start?  As the papers have it: He's rule in networks with rectifiers, Glorot's elsewhere.
+
+Where all layers of a kind start alike, one loop in the network does it. Where they differ (AlexNet's biases), each
+constructor is wrapped: `normal(nn.Conv2d(…), std=0.01, bias=1)`.
+"""
+
+from __future__ import annotations
+
+from netdsl.graph import Graph, bodies
+from netdsl.ops import Op
+from netdsl.ops.elementwise import Activation
+from netdsl.types import TensorType
+from netdsl_torch.code import Code
+
+LOOPS = {
+    "he": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="relu")',
+    "xavier": "nn.init.xavier_uniform_({m}.weight)",
+    "lecun": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="linear")',
+    "normal": "nn.init.normal_({m}.weight, std={std})",
+}
+SOURCES = {
+    "he": "He et al. 2015, \"Delving deep into rectifiers\", eq. 10",
+    "xavier": "Glorot & Bengio 2010, eq. 16",
+    "lecun": "LeCun et al. 1998, \"Efficient backprop\", eq. 16",
+    "normal": "a normal distribution",
+}
+Start = tuple[str, float]
+"""The rule for weights, and the value of biases."""
+
+
+class Initial:
+    """What starts how, over the whole network."""
+
+    def __init__(self, net: Graph[TensorType]) -> None:
+        ops = [node.op for body in bodies(net) for node in body.nodes if isinstance(node.op, Op)]
+        rectifies = any(isinstance(op, Activation) and op.rectifier for op in ops)
+        self.rule = "he" if rectifies else "xavier"
+        self.starts: dict[str, set[Start]] = {}
+        self.classes: dict[str, set[str]] = {}
+        for body in bodies(net):
+            for node in body.nodes:
+                if isinstance(node.op, Op) and node.op.takes_flags:
+                    self.starts.setdefault(kind(node.op), set()).add(self.start(node.op))
+                    rank = len(body.type_of(node.inputs[0]).spatial)
+                    self.classes.setdefault(kind(node.op), set()).add(torch_class(node.op, rank))
+
+    def start(self, op: Op) -> Start:
+        given = getattr(op, "init", None)
+        return (given or self.rule, float(getattr(op, "bias_init", 0)))
+
+    def wrap(self, op: Op, code: Code) -> Code:
+        """The constructor, wrapped where layers of its kind do not all start alike."""
+        if not op.takes_flags or len(self.starts[kind(op)]) == 1:
+            return code
+        rule, bias = self.start(op)
+        if rule == "torch":
+            return code
+        std = "" if rule in LOOPS else f", std={float(rule):g}"
+        return (f"{rule if rule in LOOPS else 'normal'}(", *code, f"{std}{f', bias={bias:g}' if bias else ''})")
+
+    def loop(self) -> list[str]:
+        """The lines of the network's constructor that start what starts alike."""
+        groups: dict[Start, list[str]] = {}
+        for name, starts in self.starts.items():
+            if len(starts) == 1 and (start := next(iter(starts)))[0] != "torch":
+                groups.setdefault(start, []).extend(sorted(self.classes[name]))
+        if not groups:
+            return []
+        lines = ["for module in self.modules():"]
+        for i, ((rule, bias), classes) in enumerate(groups.items()):
+            names = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
+            weight = LOOPS.get(rule, LOOPS["normal"]).format(m="module", std=rule)
+            lines += [
+                f"    {'elif' if i else 'if'} isinstance(module, {names}):",
+                f"        # {SOURCES.get(rule, SOURCES['normal'])}",
+                f"        {weight}",
+                "        if module.bias is not None:",
+                f"            nn.init.{f'constant_(module.bias, {bias:g})' if bias else 'zeros_(module.bias)'}",
+            ]
+        return lines
+
+    def helpers(self) -> list[str]:
+        """The functions that wrapped constructors call."""
+        rules = {r if r in LOOPS else "normal" for starts in self.starts.values() if len(starts) > 1 for r, _ in starts if r != "torch"}
+        out = []
+        for rule in sorted(rules):
+            std = ", std" if rule == "normal" else ""
+            weight = LOOPS[rule].format(m="layer", std="std")
+            out.append(
+                f'def {rule}(layer{std}, bias=0.0):\n    """Starts the weights of a layer: {SOURCES[rule]}."""\n    {weight}\n'
+                "    if layer.bias is not None:\n        nn.init.constant_(layer.bias, bias)\n    return layer\n"
+            )
+        return out
+
+
+def kind(op: Op) -> str:
+    return "linear" if op.name == "linear" else "conv"
+
+
+def torch_class(op: Op, rank: int) -> str:
+    return {"linear": "nn.Linear", "conv": f"nn.Conv{rank}d", "conv_transpose": f"nn.ConvTranspose{rank}d"}[op.name]

@@ -1,0 +1,72 @@
+"""How does a long line of Python break?  At the arguments of its outermost bracket, one to a line."""
+
+from __future__ import annotations
+
+WIDTH = 110
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def laid_out(line: str, indent: int = 0) -> list[str]:
+    """The statement as lines of at most WIDTH columns, where its brackets allow it."""
+    pad = " " * indent
+    if len(pad + line) <= WIDTH:
+        return [pad + line]
+    code, hash_, comment = line.partition("  # ")
+    found = _outermost(code)
+    if found is None:
+        return [pad + line]
+    start, end = found
+    items = _split(code[start + 1 : end])
+    out = [pad + code[: start + 1] + (hash_ + comment if hash_ else "")]
+    for item in items:
+        comma = "" if " for " in _outside_brackets(item) else ","
+        out.extend(laid_out(item + comma, indent + 4))
+    out.append(pad + code[end:])
+    return out
+
+
+def _outermost(code: str) -> tuple[int, int] | None:
+    """The bracket to break at: the last one on the top level that holds something."""
+    best, depth, start, quote = None, 0, 0, ""
+    for i, c in enumerate(code):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "\"'":
+            quote = c
+        elif c in PAIRS:
+            if depth == 0:
+                start = i
+            depth += 1
+        elif c in PAIRS.values():
+            depth -= 1
+            if depth == 0 and i > start + 1:
+                best = (start, i)
+    return best
+
+
+def _split(inside: str) -> list[str]:
+    """The arguments between commas on the top level; a comprehension stays whole."""
+    items, depth, start, quote = [], 0, 0, ""
+    for i, c in enumerate(inside):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "\"'":
+            quote = c
+        elif c in PAIRS:
+            depth += 1
+        elif c in PAIRS.values():
+            depth -= 1
+        elif c == "," and depth == 0:
+            items.append(inside[start:i].strip())
+            start = i + 1
+    items.append(inside[start:].strip())
+    return [item for item in items if item]
+
+
+def _outside_brackets(text: str) -> str:
+    out, depth = [], 0
+    for c in text:
+        depth += (c in PAIRS) - (c in PAIRS.values())
+        if depth == 0:
+            out.append(c)
+    return "".join(out)
