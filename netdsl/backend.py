@@ -46,7 +46,10 @@ def load_backend(name: str) -> Backend:
     found = installed()
     if name not in found:
         close = nearest(name, found)
-        raise UsageError(f"there is no backend {name!r}: " + (f"did you mean {close!r}?" if close else f"installed are {', '.join(found) or 'none'}"))
+        raise UsageError(
+            f"there is no backend {name!r}: "
+            + (f"did you mean {close!r}?" if close else f"installed are {', '.join(found) or 'none'}")
+        )
     return cast(Backend, found[name].load())
 
 
@@ -63,4 +66,6 @@ def backend_for(suffix: str) -> Backend:
         if suffix in backend.suffixes:
             return backend
         known.extend(backend.suffixes)
-    raise UsageError(f"no backend writes {suffix or 'a file without a suffix'}: the suffixes are {', '.join(known) or 'none'}")
+    raise UsageError(
+        f"no backend writes {suffix or 'a file without a suffix'}: the suffixes are {', '.join(known) or 'none'}"
+    )

@@ -13,13 +13,16 @@ from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
 from netdsl.size import Formula
 from netdsl.source import Span
-from netdsl.values import Num, Poison, Primitive, Text, Value, Word, kind_of
+from netdsl.values import Num, Poison, Primitive, Value, Word, kind_of
 
 Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
 Evaluate = Callable[[t.Expr], Value]
 
-WORDS: frozenset[str] = frozenset(word for op in BY_SPELLING.values() for a in op.arguments for word in a.words) | {"linear", "nonorm"}
+WORDS: frozenset[str] = frozenset(word for op in BY_SPELLING.values() for a in op.arguments for word in a.words) | {
+    "linear",
+    "nonorm",
+}
 """The words that may stand among bare arguments and mean themselves."""
 NO_FLAG = {"linear": "activation", "nonorm": "norm"}
 """Words that switch off what `default` has switched on."""
@@ -50,7 +53,11 @@ class Bound(Record):
         """These arguments, and those of `default` for what is not said here."""
         if default is None:
             return self
-        silent = {name for name in default.values if name in self.values or (name in ("pad", "padding") and {"pad", "padding"} & set(self.values))}
+        silent = {
+            name
+            for name in default.values
+            if name in self.values or (name in ("pad", "padding") and {"pad", "padding"} & set(self.values))
+        }
         values = {name: value for name, value in default.values.items() if name not in silent}
         slots = {flag.slot for flag in self.flags}
         flags = (*(flag for flag in default.flags if flag.slot not in slots), *self.flags)
@@ -120,7 +127,12 @@ class Binder:
         if word.upper() in BY_SPELLING and word.lower() not in self.words:
             text = f"{self.head} … -> {word.upper()}"
             if word in BY_FLAG:
-                self.error("E0204", f"`{word}` cannot follow {self.head}", arg.span, helps=(f"as an element of its own: `{text}`",))
+                self.error(
+                    "E0204",
+                    f"`{word}` cannot follow {self.head}",
+                    arg.span,
+                    helps=(f"as an element of its own: `{text}`",),
+                )
             self.error(
                 "E0209", f"`{word}` is an element of its own here", arg.span, "expected `->` before it",
                 (f"write `->` between elements: `{self.where.text[: arg.span.start - self.where.start].rstrip()} -> {word}`",
@@ -140,26 +152,44 @@ class Binder:
                 self.put(self.words[value.text], value.text, arg.span)
                 return
             close = nearest(value.text, [*self.words, *BY_FLAG])
-            self.error("E0204", f"{self.head} does not take `{value.text}`", arg.span, helps=(f"did you mean `{close}`?",) if close else self.usage())
+            self.error(
+                "E0204",
+                f"{self.head} does not take `{value.text}`",
+                arg.span,
+                helps=(f"did you mean `{close}`?",) if close else self.usage(),
+            )
         if isinstance(value, Primitive) and value.op.flag and self.op.takes_flags:
             self.flag(value.op.slot, value.op, arg.span)
             return
         if not isinstance(value, Num):
-            self.error("E0202", f"{self.head} takes numbers and words here, not {kind_of(value)}", arg.span, helps=self.usage())
+            self.error(
+                "E0202", f"{self.head} takes numbers and words here, not {kind_of(value)}", arg.span, helps=self.usage()
+            )
         free = [a for a in self.op.arguments if a.form == "positional" and a.name not in self.values]
         if not free:
             takes = [a for a in self.op.arguments if a.form == "positional"]
             count = f"{len(takes)} number{'s' if len(takes) != 1 else ''}" if takes else "no number"
             kernel = any(a.form == "kernel" for a in self.op.arguments)
-            how = (f"a kernel is written `{value}x{value}`, a stride `/{value}`, padding `pad {value}`",) if kernel else self.usage()
-            self.error("E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how)
+            how = (
+                (f"a kernel is written `{value}x{value}`, a stride `/{value}`, padding `pad {value}`",)
+                if kernel
+                else self.usage()
+            )
+            self.error(
+                "E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how
+            )
         self.put(free[0], value, arg.span)
 
     def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
         argument = self.named.get(name)
         if argument is None:
             close = nearest(name, [*self.named, *self.words])
-            self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=(f"did you mean `{close}`?",) if close else self.usage())
+            self.error(
+                "E0204",
+                f"{self.head} has no argument `{name}`",
+                span,
+                helps=(f"did you mean `{close}`?",) if close else self.usage(),
+            )
             return
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
@@ -171,7 +201,9 @@ class Binder:
         elif argument.kind == "init":
             self.put(argument, self.init(expr), span)
         else:
-            self.put(argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span)
+            self.put(
+                argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span
+            )
 
     def init(self, expr: t.Expr) -> str:
         if isinstance(expr, t.Name) and expr.id in INITS:
@@ -197,14 +229,23 @@ class Binder:
     def flag(self, slot: str, op: type[Op] | None, span: Span) -> None:
         earlier = next((flag for flag in self.flags if flag.slot == slot), None)
         if earlier is not None:
-            self.error("E0204", f"`{span.text}` after `{earlier.span.text}`: one {slot} only", span, helps=("write further elements with `->`",))
+            self.error(
+                "E0204",
+                f"`{span.text}` after `{earlier.span.text}`: one {slot} only",
+                span,
+                helps=("write further elements with `->`",),
+            )
         self.flags.append(Flag(slot, op, span))
 
     # one value
 
     def put(self, argument: Argument, value: Any, span: Span, at: Span | None = None) -> None:
         if argument.name in self.values:
-            self.error("E0204", f"`{span.text}` after `{self.spans[argument.name].text}`: {self.head} has one {argument.name.replace('_', ' ')}", span)
+            self.error(
+                "E0204",
+                f"`{span.text}` after `{self.spans[argument.name].text}`: {self.head} has one {argument.name.replace('_', ' ')}",
+                span,
+            )
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
         self.spans[argument.name] = span
 
@@ -233,9 +274,19 @@ class Binder:
             raise Failed
         number = value.value
         if isinstance(number, Formula):
-            self.error("E0308", f"{what} of {self.head} must be known, and `{span.text}` is {number}", span, helps=("`GAP` pools over whatever size there is",) if "pool" in self.op.name else ())
+            self.error(
+                "E0308",
+                f"{what} of {self.head} must be known, and `{span.text}` is {number}",
+                span,
+                helps=("`GAP` pools over whatever size there is",) if "pool" in self.op.name else (),
+            )
         if isinstance(number, Fraction):
-            self.error("E0202", f"{what} of {self.head} must be whole, and `{span.text}` is {value}", span, helps=(f"`floor({span.text.strip('()')})` or `ceil({span.text.strip('()')})`",))
+            self.error(
+                "E0202",
+                f"{what} of {self.head} must be whole, and `{span.text}` is {value}",
+                span,
+                helps=(f"`floor({span.text.strip('()')})` or `ceil({span.text.strip('()')})`",),
+            )
         least = 0 if argument.kind in ("whole", "pad") else 1
         if number < least:
             self.error("E0202", f"{what} of {self.head} must be at least {least}, not {number}", span)
@@ -256,7 +307,12 @@ def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> 
     for argument in op.arguments:
         value = bound.values.get(argument.name, argument.default)
         if value is REQUIRED:
-            fail("E0203", f"{head} needs {argument.doc or argument.name}", where, helps=(f"{head} is written `{usage(op, head)}`",))
+            fail(
+                "E0203",
+                f"{head} needs {argument.doc or argument.name}",
+                where,
+                helps=(f"{head} is written `{usage(op, head)}`",),
+            )
             raise Failed
         values[argument.name] = value
     if "bias" in values:  # a norm has a bias of its own, so a convolution before it needs none

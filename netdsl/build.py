@@ -31,7 +31,9 @@ class Element:
 
     __slots__ = ("frozen", "group", "inputs", "label", "op", "origin", "output")
 
-    def __init__(self, op: Op | Call[Draft] | Repeat[Draft], inputs: list[Tensor], output: Tensor, origin: Origin) -> None:
+    def __init__(
+        self, op: Op | Call[Draft] | Repeat[Draft], inputs: list[Tensor], output: Tensor, origin: Origin
+    ) -> None:
         self.op, self.inputs, self.output, self.origin = op, inputs, output, origin
         self.label, self.group, self.frozen = "", "", False
 
@@ -117,7 +119,9 @@ class Builder:
     def numbers(self) -> tuple[Given, ...]:
         return tuple(Given(name, number.value) for name, number in self.given.items() if isinstance(number.value, int))
 
-    def finish(self, outputs: list[tuple[str, Tensor, bool]], title: str = "", keep: set[int] | None = None) -> Graph[Draft]:
+    def finish(
+        self, outputs: list[tuple[str, Tensor, bool]], title: str = "", keep: set[int] | None = None
+    ) -> Graph[Draft]:
         """The graph, with every node named; `keep`: the indices of the elements that stay."""
         elements = [e for i, e in enumerate(self.elements) if keep is None or i in keep]
         number = {id(tensor): i for i, tensor in enumerate([*self.inputs, *(e.output for e in elements)])}
@@ -133,7 +137,15 @@ class Builder:
         inputs = tuple(Input(name, tensor.type) for name, tensor in zip(labels, self.inputs))
         outs = tuple(Output(name, number[id(tensor)], training) for name, tensor, training in outputs)
         return Graph(
-            self.name, self.kind, inputs, nodes, outs, self.numbers(), self.context, frozenset(self.pinned), title or self.name
+            self.name,
+            self.kind,
+            inputs,
+            nodes,
+            outs,
+            self.numbers(),
+            self.context,
+            frozenset(self.pinned),
+            title or self.name,
         )
 
 

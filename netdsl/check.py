@@ -24,6 +24,4 @@ def check(elaborated: Elaborated | None, faults: list[Diagnostic]) -> Graph[Tens
 
 def is_typed(graph: Graph[Draft]) -> TypeGuard[Graph[TensorType]]:
     """Whether every value of every body has a type."""
-    return all(
-        isinstance(typed.type, TensorType) for body in bodies(graph) for typed in (*body.inputs, *body.nodes)
-    )
+    return all(isinstance(typed.type, TensorType) for body in bodies(graph) for typed in (*body.inputs, *body.nodes))

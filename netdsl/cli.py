@@ -55,33 +55,66 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     from netdsl import __version__
 
-    parser = argparse.ArgumentParser(prog="netdsl", description="A language and a compiler for neural-network architectures.")
+    parser = argparse.ArgumentParser(
+        prog="netdsl", description="A language and a compiler for neural-network architectures."
+    )
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    check = commands.add_parser("check", help="prove that every shape fits", description="Proves that every shape fits. Prints nothing when all is well; of networks with open sizes, what these must satisfy.")
+    check = commands.add_parser(
+        "check",
+        help="prove that every shape fits",
+        description="Proves that every shape fits. Prints nothing when all is well; of networks with open sizes, what these must satisfy.",
+    )
     check.add_argument("specs", nargs="+", metavar="SPEC", help="a .net file, or the name of a shipped network")
     check.set_defaults(run=run_check)
 
     show = commands.add_parser("show", help="the network as a table", description="The network as a table, or as JSON.")
     show.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    show.add_argument("--json", action="store_true", help="as JSON, for programs: every primitive in order of execution")
+    show.add_argument(
+        "--json", action="store_true", help="as JSON, for programs: every primitive in order of execution"
+    )
     show.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
     show.set_defaults(run=run_show)
 
-    compile_ = commands.add_parser("compile", help="write the network as code", description="Checks the network, prints its table and writes it as code: readable PyTorch.")
+    compile_ = commands.add_parser(
+        "compile",
+        help="write the network as code",
+        description="Checks the network, prints its table and writes it as code: readable PyTorch.",
+    )
     compile_.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    compile_.add_argument("-o", "--output", metavar="FILE", help="the file to write; its suffix picks the backend (NAME.py in this folder)")
+    compile_.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file to write; its suffix picks the backend (NAME.py in this folder)",
+    )
     compile_.add_argument("--backend", metavar="NAME", help="the backend, where the suffix does not say it")
-    compile_.add_argument("--force", action="store_true", help="replace a file that netdsl did not write, or that was changed since")
+    compile_.add_argument(
+        "--force", action="store_true", help="replace a file that netdsl did not write, or that was changed since"
+    )
     compile_.set_defaults(run=run_compile)
 
     for command in (check, show, compile_):
-        command.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER", help="a value for a parameter of the net: --set classes=10")
-        command.add_argument("--input", action="append", default=[], metavar="[NAME=]SIZES", help="other sizes for the input: --input 3x64x64")
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=NUMBER",
+            help="a value for a parameter of the net: --set classes=10",
+        )
+        command.add_argument(
+            "--input",
+            action="append",
+            default=[],
+            metavar="[NAME=]SIZES",
+            help="other sizes for the input: --input 3x64x64",
+        )
         command.add_argument("--net", metavar="NAME", help="which network, where the file has several (the last one)")
 
-    list_ = commands.add_parser("list", help="the shipped networks", description="The shipped networks: name, parameters, MACs, source.")
+    list_ = commands.add_parser(
+        "list", help="the shipped networks", description="The shipped networks: name, parameters, MACs, source."
+    )
     list_.set_defaults(run=run_list)
     return parser
 
@@ -110,10 +143,8 @@ def run_check(args: argparse.Namespace) -> int:
 def print_limits(spec: str, net: Net) -> None:
     from netdsl.table import limits
 
-    print(f"{spec}: valid for {limits(net)}")
-    for fact in net.derivation:
-        if fact.domain.modulus > 1:
-            print(f"  {fact}: {fact.reason} ({fact.origin[-1].place})")
+    first, *rest = limits(net)
+    print("\n".join([f"{spec}: {first}", *(f"{spec}: {line}" for line in rest)]))
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -136,7 +167,9 @@ def to_json(net: Net) -> str:
 
     fields = net.to_dict()
     rows = ",\n".join(f"    {json.dumps(layer, ensure_ascii=False)}" for layer in fields.pop("layers"))
-    head = "".join(f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in fields.items())
+    head = "".join(
+        f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in fields.items()
+    )
     return f'{{\n{head}  "layers": [\n{rows}\n  ]\n}}'
 
 
@@ -151,7 +184,9 @@ def run_compile(args: argparse.Namespace) -> int:
         target = Path(args.output)
         backend = load_backend(args.backend) if args.backend else backend_for(target.suffix)
         if target.suffix not in backend.suffixes:
-            raise Wrong(f"the {backend.name} backend writes {', '.join(backend.suffixes)}, not {target.suffix or 'a file without a suffix'}")
+            raise Wrong(
+                f"the {backend.name} backend writes {', '.join(backend.suffixes)}, not {target.suffix or 'a file without a suffix'}"
+            )
     else:
         backend = load_backend(args.backend or "torch")
         target = Path(f"{net.name}{backend.suffixes[0]}")
@@ -239,7 +274,9 @@ def may_write(target: Path, is_generated: object, force: bool) -> None:
         except (OSError, UnicodeDecodeError):
             ours = False
         if not ours:
-            raise Wrong(f"{target} exists, and netdsl did not write it or it was changed since: --force replaces it, -o NAME writes elsewhere")
+            raise Wrong(
+                f"{target} exists, and netdsl did not write it or it was changed since: --force replaces it, -o NAME writes elsewhere"
+            )
 
 
 def write_atomically(target: Path, text: str) -> None:

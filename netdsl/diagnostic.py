@@ -152,7 +152,9 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
     for source in sources:
         here = [label for label in labels if label.span.source is source]
         arrow = "-->" if source is primary.span.source else ":::"
-        out.append(paint(f"{gutter}{arrow} ", "bar") + (primary if source is primary.span.source else here[0]).span.place)
+        out.append(
+            paint(f"{gutter}{arrow} ", "bar") + (primary if source is primary.span.source else here[0]).span.place
+        )
         out.append(bar)
         out.extend(_excerpt(source, here, primary, gutter, severity, paint))
     for span in diagnostic.trail:
@@ -187,7 +189,9 @@ def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[s
             left = _width(text[:column]) - shift
             length = max(1, min(_width(text[column : column + length]), _width(shown) - left))
             mark, kind = ("^", severity) if label is primary else ("-", "bar")
-            out.append(paint(f"{gutter} | ", "bar") + " " * left + paint(f"{mark * length} {label.text}".rstrip(), kind))
+            out.append(
+                paint(f"{gutter} | ", "bar") + " " * left + paint(f"{mark * length} {label.text}".rstrip(), kind)
+            )
     return out
 
 

@@ -35,7 +35,15 @@ def check_source(
     if not loader.whole or any(fault.code in ("E0404", "E0405", "E0406") for fault in loader.faults):
         return None, loader.faults  # what an unread line defines would be missed: nothing more is said
     if not program.own_nets:
-        return None, [*loader.faults, diagnose("E0106", "there is no network in the file", (Span(source, 0, 1),), helps=("a network starts with `net name` and `input 3 x 224 x 224`",))]
+        return None, [
+            *loader.faults,
+            diagnose(
+                "E0106",
+                "there is no network in the file",
+                (Span(source, 0, 1),),
+                helps=("a network starts with `net name` and `input 3 x 224 x 224`",),
+            ),
+        ]
     if net is not None and net not in program.own_nets:
         raise UsageError(f"{source.name} has no net {net!r}: it has {', '.join(program.own_nets)}")
     elaborated, faults = elaborate(program, net or program.own_nets[-1], options or Options())

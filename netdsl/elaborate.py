@@ -21,12 +21,33 @@ from netdsl.ops.join import JoinFault
 from netdsl.program import BUILTINS, RESERVED, unknown_name
 from netdsl.prove import Prover, ShapeFault
 from netdsl.repair import padding_for, worked
-from netdsl.size import Formula, Size, Traced, ceil_div, substitute, symbol, symbols, trace_of
+from netdsl.size import Formula, ceil_div, symbol, symbols, trace_of
 from netdsl.source import Origin, Span
 from netdsl.types import UNKNOWN, Draft, TensorType
 from netdsl.values import (
-    FUNCTIONS, POISON, Builtin, Function, Held, NotANumber, Num, Overflow, Path, Poison, Primitive, Scope, Text, Thunk,
-    Truth, Value, Word, arithmetic, call_function, free_names, kind_of, number_of, roots,
+    FUNCTIONS,
+    POISON,
+    Builtin,
+    Function,
+    Held,
+    NotANumber,
+    Num,
+    Overflow,
+    Path,
+    Poison,
+    Primitive,
+    Scope,
+    Text,
+    Thunk,
+    Truth,
+    Value,
+    Word,
+    arithmetic,
+    call_function,
+    free_names,
+    kind_of,
+    number_of,
+    roots,
 )  # fmt: skip
 
 MAX_DEPTH = 200
@@ -75,7 +96,9 @@ class Elaborator:
         if all(d.code != code or d.label != diagnostic.label or d.message != message for d in self.faults):
             self.faults.append(diagnostic)
         if len(self.faults) > MAX_FAULTS:
-            raise Stop(diagnose("E0403", f"more than {MAX_FAULTS} faults: the rest is not shown", self.full_origin(span)))
+            raise Stop(
+                diagnose("E0403", f"more than {MAX_FAULTS} faults: the rest is not shown", self.full_origin(span))
+            )
         return diagnostic
 
     def failed(self) -> Tensor:
@@ -217,7 +240,9 @@ class Elaborator:
         if not isinstance(x.type, TensorType):
             return POISON
         if expr.id not in x.type.axes:
-            self.fail("E0307", f"the input here is {x.type}: it has no {RESERVED[expr.id]}", expr.span, f"input is {x.type}")
+            self.fail(
+                "E0307", f"the input here is {x.type}: it has no {RESERVED[expr.id]}", expr.span, f"input is {x.type}"
+            )
             return POISON
         return number_of(x.type.shape[x.type.axes.index(expr.id)])
 
@@ -248,7 +273,12 @@ class Elaborator:
         if isinstance(left, Formula) or isinstance(right, Formula):
             if expr.op in ("==", "!=") and left == right:
                 return expr.op == "=="
-            self.fail("E0308", f"whether {left} {expr.op} {right} depends on the size of the input", expr.span, helps=("decide by channels, which are known, or give the input concrete sizes",))
+            self.fail(
+                "E0308",
+                f"whether {left} {expr.op} {right} depends on the size of the input",
+                expr.span,
+                helps=("decide by channels, which are known, or give the input concrete sizes",),
+            )
             return None
         holds: bool = {
             "==": left == right, "!=": left != right, "<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right,
@@ -296,7 +326,12 @@ class Elaborator:
     def not_a_layer(self, value: Value, expr: t.Expr) -> Tensor:
         if not isinstance(value, Poison):
             helps = ("a repeat has the block first: `(CONV 64) * 2`",) if isinstance(expr, t.Product) else ()
-            self.fail("E0210", f"a layer or a block is needed here, and `{_short(expr)}` is {kind_of(value)}", expr.span, helps=helps)
+            self.fail(
+                "E0210",
+                f"a layer or a block is needed here, and `{_short(expr)}` is {kind_of(value)}",
+                expr.span,
+                helps=helps,
+            )
         return self.failed()
 
     def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None) -> Tensor:
@@ -333,7 +368,13 @@ class Elaborator:
         if isinstance(value, Builtin):
             if value.name == "identity":
                 return self.need_input(x, expr)
-            self.fail("E0210", f"`{value.name}` needs something to match: use it in a sum, `f + match`" if value.name == "match" else f"`{value.name}` takes blocks: `mean(a, b)`", expr.span)
+            self.fail(
+                "E0210",
+                f"`{value.name}` needs something to match: use it in a sum, `f + match`"
+                if value.name == "match"
+                else f"`{value.name}` takes blocks: `mean(a, b)`",
+                expr.span,
+            )
             return self.failed()
         if isinstance(value, Function):
             return self.apply_function(value, expr, self.is_parameter(expr, scope), x)
@@ -376,8 +417,10 @@ class Elaborator:
         if len(self.trail) > MAX_DEPTH:
             raise Stop(
                 diagnose(
-                    "E0402", f"blocks call one another more than {MAX_DEPTH} deep: `{_short_text(span.text)}` has no end",
-                    self.trail_ends(), helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
+                    "E0402",
+                    f"blocks call one another more than {MAX_DEPTH} deep: `{_short_text(span.text)}` has no end",
+                    self.trail_ends(),
+                    helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
                 )  # fmt: skip
             )
 
@@ -390,7 +433,13 @@ class Elaborator:
 
     def run_app(self, expr: t.App, scope: Scope, x: Tensor | None) -> Tensor:
         if not isinstance(expr.head, t.Name):
-            self.fail("E0209", f"`{_short(expr.args[0])}` cannot follow a call", expr.args[0].span, "expected `->` before it", helps=("write `->` between elements",))
+            self.fail(
+                "E0209",
+                f"`{_short(expr.args[0])}` cannot follow a call",
+                expr.args[0].span,
+                "expected `->` before it",
+                helps=("write `->` between elements",),
+            )
             return self.failed()
         name = expr.head.id
         if name.upper() in BY_SPELLING:
@@ -400,13 +449,25 @@ class Elaborator:
             return self.primitive(value.op, name, expr.args, expr, scope, x)
         if isinstance(value, Function):
             inside = ", ".join(arg.span.text for arg in expr.args)
-            self.fail("E0203", f"`{name}` is a block, and blocks take their arguments in parentheses", expr.span, helps=(f"`{name}({inside})`",))
+            self.fail(
+                "E0203",
+                f"`{name}` is a block, and blocks take their arguments in parentheses",
+                expr.span,
+                helps=(f"`{name}({inside})`",),
+            )
         elif not isinstance(value, Poison):
             helps = ("write `->` between elements",) if isinstance(value, Held | Path | Builtin) else ()
-            self.fail("E0209" if helps else "E0210", f"`{name}` is {kind_of(value)} and takes no arguments", expr.span, helps=helps)
+            self.fail(
+                "E0209" if helps else "E0210",
+                f"`{name}` is {kind_of(value)} and takes no arguments",
+                expr.span,
+                helps=helps,
+            )
         return self.failed()
 
-    def primitive(self, op: type[Op], head: str, args: tuple[t.Arg, ...], expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
+    def primitive(
+        self, op: type[Op], head: str, args: tuple[t.Arg, ...], expr: t.Expr, scope: Scope, x: Tensor | None
+    ) -> Tensor:
         """One application of a primitive: the op, and the norm and activation that its flags add."""
         x = self.need_input(x, expr)
         try:
@@ -456,11 +517,20 @@ class Elaborator:
     def count(self, span: Span) -> None:
         self.made += 1
         if self.made > MAX_ELEMENTS:
-            raise Stop(diagnose("E0403", f"the network has more than {MAX_ELEMENTS:,} different elements", self.full_origin(span)[-1:], "the budget ends here"))
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"the network has more than {MAX_ELEMENTS:,} different elements",
+                    self.full_origin(span)[-1:],
+                    "the budget ends here",
+                )
+            )
 
     # --- joins -----------------------------------------------------------------------------------------------------------
 
-    def join(self, op: Add | Mean | Concat, items: tuple[t.Expr, ...], expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
+    def join(
+        self, op: Add | Mean | Concat, items: tuple[t.Expr, ...], expr: t.Expr, scope: Scope, x: Tensor | None
+    ) -> Tensor:
         """Branches on the same input, then the op that joins them. `match` among them takes the others' shape."""
         results: list[Tensor | None] = []
         marks: list[int] = []
@@ -471,13 +541,16 @@ class Elaborator:
         if matches and x is not None:
             shape = next((r for r in results if r is not None), None)
             if shape is None or isinstance(op, Concat):
-                self.fail("E0210", "`match` needs something to match: use it in a sum, `f + match`", items[matches[0]].span)
+                self.fail(
+                    "E0210", "`match` needs something to match: use it in a sum, `f + match`", items[matches[0]].span
+                )
                 return self.failed()
             for i in matches:
                 results[i] = self.match(x, shape, items[i].span, marks[i])
         tensors = [r for r in results if r is not None and not r.failed]
         if len(tensors) < len(items):
             return self.need_input(x, expr) if x is None else self.failed()
+        self.prove.subjects = tuple([_short(item) for item in items])
         try:
             out = self.add(op, tensors, expr.span)
             self.pin_coincidences(tensors, isinstance(op, Concat))
@@ -579,7 +652,15 @@ class Elaborator:
         try:
             self.compare_shape(out, sizes, expr)
         except ShapeFault as fault:
-            self.fail(fault.code, fault.message, expr.shape.span, "asserted here", others=(Label(expr.inner.span, str(out.type)),), notes=fault.notes, helps=fault.helps)
+            self.fail(
+                fault.code,
+                fault.message,
+                expr.shape.span,
+                "asserted here",
+                others=(Label(expr.inner.span, str(out.type)),),
+                notes=fault.notes,
+                helps=fault.helps,
+            )
         return out
 
     def compare_shape(self, out: Tensor, sizes: list[Num | None], expr: t.Assertion) -> None:
@@ -588,10 +669,17 @@ class Elaborator:
         claimed = " x ".join("?" if size is None else str(size) for size in sizes)
 
         def fault(limit: str) -> ShapeFault:
-            wanted = TensorType(tuple(s if n is None or not isinstance(n.value, int) else n.value for n, s in zip(sizes, actual.shape)))
+            wanted = TensorType(
+                tuple(s if n is None or not isinstance(n.value, int) else n.value for n, s in zip(sizes, actual.shape))
+            )
             helps = padding_for(out, wanted) if len(sizes) == actual.rank else []
             notes = [*worked(out, wanted), *filter(None, [limit])]
-            return ShapeFault("E0305", f"the shape is {actual}, not {claimed}", notes=tuple(notes), helps=(*helps, f"if the shape is right, write `: {actual}`"))
+            return ShapeFault(
+                "E0305",
+                f"the shape is {actual}, not {claimed}",
+                notes=tuple(notes),
+                helps=(*helps, f"if the shape is right, write `: {actual}`"),
+            )
 
         if len(sizes) != actual.rank:
             raise fault(f"{_count(len(sizes), 'size')} asserted, and the tensor has {actual.rank}")
@@ -600,7 +688,9 @@ class Elaborator:
                 continue
             if isinstance(number.value, Fraction):
                 raise fault(f"{axis} = {number} is not whole")
-            self.prove.equal(size, number.value, f"`{expr.shape.span.text}` says {axis} = {number}, and it is {size}", fault)
+            self.prove.equal(
+                size, number.value, f"`{expr.shape.span.text}` says {axis} = {number}, and it is {size}", fault
+            )
 
     # --- blocks --------------------------------------------------------------------------------------------------------------
 
@@ -614,7 +704,12 @@ class Elaborator:
             return self.join(Mean(), items, expr, scope, x)
         if name.upper() in BY_SPELLING:
             inside = " ".join(arg.span.text for arg in expr.args)
-            self.fail("E0202", f"{name.upper()} is a primitive, and primitives take bare arguments", expr.span, helps=(f"`{name.upper()} {inside}`".replace(" `", "`"),))
+            self.fail(
+                "E0202",
+                f"{name.upper()} is a primitive, and primitives take bare arguments",
+                expr.span,
+                helps=(f"`{name.upper()} {inside}`".replace(" `", "`"),),
+            )
             return self.failed()
         function = self.function_of(expr, scope, x)
         if function is None:
@@ -632,7 +727,7 @@ class Elaborator:
             return None if inner is None else self.bind_call(inner, expr, scope)
         else:
             value = Path(expr, scope)
-        if isinstance(value, Path) and isinstance(_ungroup(value.expr), t.Name | t.Call) and not (value.expr is expr):
+        if isinstance(value, Path) and isinstance(_ungroup(value.expr), t.Name | t.Call) and value.expr is not expr:
             return self.function_of(_ungroup(value.expr), value.scope, x)
         if isinstance(value, Function):
             return value
@@ -654,7 +749,12 @@ class Elaborator:
         for arg in expr.args:
             if isinstance(arg, t.Keyword):
                 if arg.name not in params:
-                    self.fail("E0204", f"`{name}` has no parameter `{arg.name}`", arg.span, helps=(f"it has {_list(params)}",) if params else ("it has none",))
+                    self.fail(
+                        "E0204",
+                        f"`{name}` has no parameter `{arg.name}`",
+                        arg.span,
+                        helps=(f"it has {_list(params)}",) if params else ("it has none",),
+                    )
                     ok = False
                 elif arg.name in fresh:
                     self.fail("E0204", f"`{arg.name}` is given twice", arg.span)
@@ -663,7 +763,12 @@ class Elaborator:
                 bound[arg.name] = Thunk(arg.value, scope)
             elif isinstance(arg, t.Expr):
                 if not free:
-                    self.fail("E0203", f"`{name}` takes {_count(len(params), 'argument')}, and `{_short(arg)}` is one more", arg.span, helps=(f"its parameters are {_list(params)}",) if params else ())
+                    self.fail(
+                        "E0203",
+                        f"`{name}` takes {_count(len(params), 'argument')}, and `{_short(arg)}` is one more",
+                        arg.span,
+                        helps=(f"its parameters are {_list(params)}",) if params else (),
+                    )
                     return None
                 bound[free.pop(0)] = Thunk(arg, scope)
         return function.replace(bound=tuple(bound.items())) if ok else None
@@ -688,7 +793,12 @@ class Elaborator:
             values[name] = value
         missing = [p.name for p in function.block.params if p.default is None and p.name not in values]
         if missing:
-            self.fail("E0203", f"`{function.block.name.id}` needs {_list(missing)}", expr.span, helps=(f"`{_signature(function.block)}`",))
+            self.fail(
+                "E0203",
+                f"`{function.block.name.id}` needs {_list(missing)}",
+                expr.span,
+                helps=(f"`{_signature(function.block)}`",),
+            )
             return None
         return values
 
@@ -725,7 +835,12 @@ class Elaborator:
         values = self.arguments(function, x, expr)
         if values is None:
             return None
-        key = (id(function.block), tuple((name, self.key(value, False)) for name, value in values.items()), x.type, id(self.defaults))
+        key = (
+            id(function.block),
+            tuple((name, self.key(value, False)) for name, value in values.items()),
+            x.type,
+            id(self.defaults),
+        )
         self.push(expr.span)
         if key not in self.bodies:
             self.bodies[key] = None  # a body that fails is reported once
@@ -746,7 +861,9 @@ class Elaborator:
             return number
         return self.builder.parameter(name, number)
 
-    def build_body(self, function: Function, values: dict[str, Value], x: Tensor) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
+    def build_body(
+        self, function: Function, values: dict[str, Value], x: Tensor
+    ) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
         outer, base = self.builder, self.base
         builder = Builder("block", function.block.name.id, outer)
         self.builder, self.base = builder, len(self.trail)
@@ -782,7 +899,9 @@ class Elaborator:
         if id(expr) not in self.free:
             self.free[id(expr)] = frozenset(free_names(expr))
         found = [(name, scope.find(name)) for name in sorted(self.free[id(expr)])]
-        return tuple((name, self.key(hit[0], True)) for name, hit in found if hit and hit[1].kind not in ("file", "prelude"))
+        return tuple(
+            (name, self.key(hit[0], True)) for name, hit in found if hit and hit[1].kind not in ("file", "prelude")
+        )
 
     # --- repeats -----------------------------------------------------------------------------------------------------------
 
@@ -803,15 +922,25 @@ class Elaborator:
                 self.fail(code, f"a repeat needs a whole number, and `{_short(item)}` is {shown}", item.span)
                 return self.failed()
             if value.value < 1:
-                self.fail("E0401", f"a repeat of {value}: at least 1 is needed", item.span, f"`{_short(item)}` is {value}", helps=("leave the element out where it should not be: `if n > 0 then … else identity`",))
+                self.fail(
+                    "E0401",
+                    f"a repeat of {value}: at least 1 is needed",
+                    item.span,
+                    f"`{_short(item)}` is {value}",
+                    helps=("leave the element out where it should not be: `if n > 0 then … else identity`",),
+                )
                 return self.failed()
             self.builder.pin(roots(value))
             n = arithmetic("*", n, value)
         times = n.value
         assert isinstance(times, int)
         if times > MAX_UNROLLED:
-            raise Stop(diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span)))
-        return self.repeat(lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True)
+            raise Stop(
+                diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span))
+            )
+        return self.repeat(
+            lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True
+        )
 
     def run_for(self, expr: t.For, scope: Scope, x: Tensor | None) -> Tensor:
         """`for i in a..b do f`: f at i = a, then at a + 1, … then at b."""
@@ -830,7 +959,13 @@ class Elaborator:
             self.fail("E0401", f"`for` from {first} to {last} has no step", expr.first.span.to(expr.last.span))
             return self.failed()
         if last - first >= MAX_STEPS:
-            raise Stop(diagnose("E0403", f"a `for` of {last - first + 1:,} steps is more than {MAX_STEPS:,}", self.full_origin(expr.span)))
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"a `for` of {last - first + 1:,} steps is more than {MAX_STEPS:,}",
+                    self.full_origin(expr.span),
+                )
+            )
 
         def step(i: int, at: Tensor) -> tuple[Call[Draft], list[Tensor], Draft] | None:
             return self.step(expr.body, Scope("path", scope, {expr.var: Num(first + i)}), at)
@@ -838,7 +973,12 @@ class Elaborator:
         return self.repeat(step, last - first + 1, expr, self.need_input(x, expr), False)
 
     def repeat(
-        self, step: Callable[[int, Tensor], tuple[Call[Draft], list[Tensor], Draft] | None], times: int, expr: t.Expr, x: Tensor, alike: bool
+        self,
+        step: Callable[[int, Tensor], tuple[Call[Draft], list[Tensor], Draft] | None],
+        times: int,
+        expr: t.Expr,
+        x: Tensor,
+        alike: bool,
     ) -> Tensor:
         """The steps in sequence. Once a step of equal ones leaves the type as it is, so do all that follow."""
         if x.failed:
@@ -916,7 +1056,12 @@ class Elaborator:
 
 
 def _same_traced(a: Draft, b: Draft) -> bool:
-    return a == b and isinstance(a, TensorType) and isinstance(b, TensorType) and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
+    return (
+        a == b
+        and isinstance(a, TensorType)
+        and isinstance(b, TensorType)
+        and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
+    )
 
 
 def _projection_stride(x: TensorType, target: TensorType) -> tuple[int, ...] | int | None:

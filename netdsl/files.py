@@ -59,7 +59,9 @@ def read_source(path: Path, name: str | None = None) -> Source:
         source = Source(shown, head + "\ufffd" + data[error.start + 1 :].decode("utf-8", "replace"))
         span = Span(source, len(head), len(head) + 1)
         what = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        raise Unreadable(diagnose("E0105", f"not a text file: {what}", (span,), what, helps=("save it as UTF-8",))) from None
+        raise Unreadable(
+            diagnose("E0105", f"not a text file: {what}", (span,), what, helps=("save it as UTF-8",))
+        ) from None
 
 
 def shown_name(path: Path) -> str:
@@ -84,20 +86,38 @@ class FileReader:
             known = shipped()
             if written not in known:
                 close = nearest(written, known)
-                raise NotFound("E0405", f"there is no shipped network `{written}`", *([f"did you mean `{close}`?"] if close else ["a file is imported by its path: `import \"blocks.net\"`"]))
+                raise NotFound(
+                    "E0405",
+                    f"there is no shipped network `{written}`",
+                    *(
+                        [f"did you mean `{close}`?"]
+                        if close
+                        else ['a file is imported by its path: `import "blocks.net"`']
+                    ),
+                )
             return self.read(known[written], shipped_folder())
         path = Path(written)
         if path.is_absolute() or re.match(r"[A-Za-z]:|~|\\\\", written):
-            raise NotFound("E0406", f'"{written}" is not a relative path', "a spec imports files beside it or below, and shipped networks by name")
+            raise NotFound(
+                "E0406",
+                f'"{written}" is not a relative path',
+                "a spec imports files beside it or below, and shipped networks by name",
+            )
         target = self.folder(importer) / path
         inside = target.resolve()
         base = self.base_of(importer)
         if not inside.is_relative_to(base):
-            raise NotFound("E0406", f'"{written}" lies outside the folder of the spec', f"move it into {os.path.relpath(base)}")
+            raise NotFound(
+                "E0406", f'"{written}" lies outside the folder of the spec', f"move it into {os.path.relpath(base)}"
+            )
         if not inside.is_file():
             names = [p.name for p in inside.parent.glob("*.net")] if inside.parent.is_dir() else []
             close = nearest(path.name, names)
-            raise NotFound("E0405", f'there is no file "{written}"', *([f'did you mean "{(path.parent / close).as_posix()}"?'] if close else []))
+            raise NotFound(
+                "E0405",
+                f'there is no file "{written}"',
+                *([f'did you mean "{(path.parent / close).as_posix()}"?'] if close else []),
+            )
         return self.read(target, base)
 
     def folder(self, importer: Source) -> Path:
@@ -106,7 +126,11 @@ class FileReader:
     def base_of(self, importer: Source) -> Path:
         """The folder that an import may not leave: that of the root spec, or of the shipped ones for a shipped one."""
         own = self.folder(importer).resolve()
-        return shipped_folder().resolve() if own.is_relative_to(shipped_folder().resolve()) and not own.is_relative_to(self.root) else self.root
+        return (
+            shipped_folder().resolve()
+            if own.is_relative_to(shipped_folder().resolve()) and not own.is_relative_to(self.root)
+            else self.root
+        )
 
     def read(self, path: Path, base: Path | None = None) -> Source:
         name = shown_name(path.resolve())
@@ -124,4 +148,8 @@ def no_files(written: str, importer: Source) -> Source:
     """The reader for a text that came from nowhere: it can import shipped networks only."""
     if re.fullmatch(r"\w+", written) and written in shipped():
         return read_source(shipped()[written], f"{written}.net")
-    raise NotFound("E0405", f'"{written}" cannot be imported from here', "a text without a file can import shipped networks by name")
+    raise NotFound(
+        "E0405",
+        f'"{written}" cannot be imported from here',
+        "a text without a file can import shipped networks by name",
+    )

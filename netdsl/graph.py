@@ -178,7 +178,9 @@ def fold(graph: Graph[T], measure: Callable[[Graph[T], Node[T]], Size]) -> dict[
     return totals
 
 
-def total_of(body: Graph[T], node: Node[T], measure: Callable[[Graph[T], Node[T]], Size], totals: dict[int, Size]) -> Size:
+def total_of(
+    body: Graph[T], node: Node[T], measure: Callable[[Graph[T], Node[T]], Size], totals: dict[int, Size]
+) -> Size:
     if isinstance(node.op, Op):
         return measure(body, node)
     return sum((run.count * totals[id(run.call.body)] for run in parts(node.op)), start=0)
@@ -305,9 +307,13 @@ def verify(graph: Graph[TensorType]) -> None:
         assert len(set(names)) == len(names), f"{body.name}: two nodes have one name"
         for i, node in enumerate(body.nodes):
             assert node.type is not UNKNOWN, f"{body.name}.{node.name} has no type"
-            assert all(0 <= v < len(body.inputs) + i for v in node.inputs), f"{body.name}.{node.name} reads a later value"
+            assert all(0 <= v < len(body.inputs) + i for v in node.inputs), (
+                f"{body.name}.{node.name} reads a later value"
+            )
             types = tuple(body.type_of(v) for v in node.inputs)
-            assert _derived(node, types, prove) == node.type, f"{body.name}.{node.name}: {node.type} is not what its op gives"
+            assert _derived(node, types, prove) == node.type, (
+                f"{body.name}.{node.name}: {node.type} is not what its op gives"
+            )
         assert all(0 <= out.value < len(body.inputs) + len(body.nodes) for out in body.outputs), body.name
 
 
@@ -331,7 +337,9 @@ def _derived(node: Node[TensorType], types: tuple[TensorType, ...], prove: objec
 def show_graph(graph: Graph[T]) -> str:
     """The printed form: every body once, callees after the graph that uses them."""
     every = bodies(graph)[::-1]
-    tags = {id(body): f"{body.title or body.name}#{i}" if i else body.title or body.name for i, body in enumerate(every)}
+    tags = {
+        id(body): f"{body.title or body.name}#{i}" if i else body.title or body.name for i, body in enumerate(every)
+    }
     return "\n\n".join(_show_body(body, tags) for body in every) + "\n"
 
 
@@ -341,17 +349,26 @@ def _show_body(body: Graph[T], tags: dict[int, str]) -> str:
     values = [f"%{input.name}" for input in body.inputs] + [f"%{node.name}" for node in body.nodes]
     for node in body.nodes:
         args = ", ".join(values[v] for v in node.inputs)
-        lines.append(f"  %{node.name} = {_show_op(node.op, tags)}({args}) : {node.type}" + ("  frozen" if node.frozen else ""))
+        lines.append(
+            f"  %{node.name} = {_show_op(node.op, tags)}({args}) : {node.type}" + ("  frozen" if node.frozen else "")
+        )
     for out in body.outputs:
-        lines.append(f"  {'training ' if out.training else ''}return {out.name} {values[out.value]}".replace("  ", "  "))
+        lines.append(
+            f"  {'training ' if out.training else ''}return {out.name} {values[out.value]}".replace("  ", "  ")
+        )
     return "\n".join(lines)
 
 
 def _show_op(op: Op | Call[T] | Repeat[T], tags: dict[int, str]) -> str:
     if isinstance(op, Op):
-        attributes = ", ".join(f"{name}={getattr(op, name)}" for name in op.fields if getattr(op, name) != op.optional.get(name))
+        attributes = ", ".join(
+            f"{name}={getattr(op, name)}" for name in op.fields if getattr(op, name) != op.optional.get(name)
+        )
         return f"{op.name}[{attributes}]" if attributes else op.name
-    inside = " -> ".join(f"{tags[id(run.call.body)]}{_show_args(run.call)}" + (f" * {run.count}" if run.count > 1 else "") for run in parts(op))
+    inside = " -> ".join(
+        f"{tags[id(run.call.body)]}{_show_args(run.call)}" + (f" * {run.count}" if run.count > 1 else "")
+        for run in parts(op)
+    )
     return f"call {inside}" if isinstance(op, Call) else f"repeat[{inside}]"
 
 

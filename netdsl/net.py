@@ -15,7 +15,7 @@ from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers
 from netdsl.network import Options, UsageError
 from netdsl.prove import Constraint
-from netdsl.size import Size
+from netdsl.size import Domain, Size
 from netdsl.source import Source, place_of
 from netdsl.types import TensorType
 
@@ -95,9 +95,13 @@ class Net:
         return tuple(layers(self.graph))
 
     @property
+    def domains(self) -> dict[str, Domain]:
+        """What each open size may be."""
+        return dict(self._checked.elaborated.prove.domains)
+
+    @property
     def constraints(self) -> dict[str, str]:
-        domains = self._checked.elaborated.prove.domains
-        return {name: domain.describe(name) for name, domain in domains.items()}
+        return {name: domain.describe(name) for name, domain in self.domains.items()}
 
     @property
     def derivation(self) -> tuple[Constraint, ...]:
@@ -110,7 +114,9 @@ class Net:
             "name": self.name,
             "inputs": {name: [_json(size) for size in shape] for name, shape in self.inputs.items()},
             "outputs": {name: [_json(size) for size in shape] for name, shape in self.outputs.items()},
-            "training_outputs": {name: [_json(size) for size in shape] for name, shape in self.training_outputs.items()},
+            "training_outputs": {
+                name: [_json(size) for size in shape] for name, shape in self.training_outputs.items()
+            },
             "constraints": self.constraints,
             "params": self.params,
             "params_inference": self.params_inference,
@@ -173,7 +179,9 @@ def load(spec: str | os.PathLike[str], *, input: Sizes | None = None, net: str |
     return checked_net(source, reader, input, net, params)
 
 
-def loads(text: str, *, name: str = "<text>", input: Sizes | None = None, net: str | None = None, **params: float) -> Net:
+def loads(
+    text: str, *, name: str = "<text>", input: Sizes | None = None, net: str | None = None, **params: float
+) -> Net:
     """The network of a text. It can import shipped networks, not files."""
     return checked_net(Source(name, text), no_files, input, net, params)
 
@@ -214,6 +222,8 @@ def input_sizes(input: Sizes | None) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def compile(spec: str | os.PathLike[str], *, backend: str = "torch", input: Sizes | None = None, **params: float) -> torch.nn.Module:
+def compile(
+    spec: str | os.PathLike[str], *, backend: str = "torch", input: Sizes | None = None, **params: float
+) -> torch.nn.Module:
     """`load(spec, …).compile(backend)`, for short."""
     return load(spec, input=input, **params).compile(backend)

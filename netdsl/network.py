@@ -121,7 +121,9 @@ class Network(Elaborator):
         if unknown:
             close = nearest(unknown[0], self.values)
             known = f"; it has {', '.join(self.values)}" if self.values else "; it has none"
-            raise UsageError(f"{name} has no parameter {unknown[0]!r}" + (f": did you mean {close!r}?" if close else known))
+            raise UsageError(
+                f"{name} has no parameter {unknown[0]!r}" + (f": did you mean {close!r}?" if close else known)
+            )
         self.later = {}
         for line in lines:
             statement = line.statement
@@ -185,7 +187,16 @@ class Network(Elaborator):
         faults = loader.faults[before:]
         del loader.faults[before:]
         inner = [d for d in faults if d.code != "E0405"]
-        self.faults.append(inner[0] if inner else diagnose("E0201", f"there is no net `{name.id}` to start from", (name.span,), helps=(*(h for d in faults for h in d.helps),)))
+        self.faults.append(
+            inner[0]
+            if inner
+            else diagnose(
+                "E0201",
+                f"there is no net `{name.id}` to start from",
+                (name.span,),
+                helps=(*(h for d in faults for h in d.helps),),
+            )
+        )
         return None
 
     def base_arguments(self, header: t.NetFrom, base: NetDef, scope: Scope) -> dict[str, Num]:
@@ -199,7 +210,12 @@ class Network(Elaborator):
             expr = arg.value if isinstance(arg, t.Keyword) else arg
             if name not in names or name in given:
                 has = f"it has {', '.join(names)}" if names else "it has none"
-                self.fail("E0204" if isinstance(arg, t.Keyword) else "E0203", f"`{base.name}` has no parameter for `{arg.span.text}`", arg.span, helps=(has,))
+                self.fail(
+                    "E0204" if isinstance(arg, t.Keyword) else "E0203",
+                    f"`{base.name}` has no parameter for `{arg.span.text}`",
+                    arg.span,
+                    helps=(has,),
+                )
                 continue
             free.remove(name)
             assert isinstance(expr, t.Expr)
@@ -225,8 +241,16 @@ class Network(Elaborator):
                 merged[where[label.id]] = line
             elif isinstance(line.statement, t.Element):
                 close = nearest(label.id, where) if label else None
-                help_ = f"did you mean `{close}`?" if close else f"`{base}` has {', '.join(f'`{name}`' for name in where) or 'no labels'}"
-                what = f"`{base}` has no element `{label.id}` to replace" if label else "a line here needs the label of the element that it replaces"
+                help_ = (
+                    f"did you mean `{close}`?"
+                    if close
+                    else f"`{base}` has {', '.join(f'`{name}`' for name in where) or 'no labels'}"
+                )
+                what = (
+                    f"`{base}` has no element `{label.id}` to replace"
+                    if label
+                    else "a line here needs the label of the element that it replaces"
+                )
                 self.fail("E0206", what, line.statement.span, helps=(help_,))
             else:
                 merged.append(line)
@@ -281,7 +305,12 @@ class Network(Elaborator):
             sizes = self.replaced(name, self.options.inputs[name], sizes, statement)
         type: Draft = TensorType(tuple(sizes)) if sizes else UNKNOWN
         if len(sizes) > 4:
-            self.fail("E0307", f"an input has one to four axes (C, D, H, W), not {len(sizes)}", statement.shape.span, helps=("the batch axis is never written",))
+            self.fail(
+                "E0307",
+                f"an input has one to four axes (C, D, H, W), not {len(sizes)}",
+                statement.shape.span,
+                helps=("the batch axis is never written",),
+            )
             type = UNKNOWN
         tensor = self.builder.add_input(type, (statement.span,), name)
         if statement.label is not None:
@@ -295,7 +324,12 @@ class Network(Elaborator):
         if isinstance(expr, t.Anything):
             self.fail("E0202", "an open size needs a name: `input 3 x H x W`", expr.span)
             return None
-        if isinstance(expr, t.Name) and scope.find(expr.id) is None and expr.id.upper() not in BY_SPELLING and expr.id not in BUILTINS:
+        if (
+            isinstance(expr, t.Name)
+            and scope.find(expr.id) is None
+            and expr.id.upper() not in BY_SPELLING
+            and expr.id not in BUILTINS
+        ):
             self.symbols.add(expr.id)
             self.prove.declare(expr.id)
             return symbol(expr.id)
@@ -324,11 +358,18 @@ class Network(Elaborator):
     def default(self, statement: t.Default, scope: Scope) -> None:
         op = BY_SPELLING.get(statement.head.id.upper())
         if op is None:
-            self.fail("E0201", f"`default` takes a primitive, and `{statement.head.id}` is none", statement.head.span, helps=unknown_name(statement.head.id, scope))
+            self.fail(
+                "E0201",
+                f"`default` takes a primitive, and `{statement.head.id}` is none",
+                statement.head.span,
+                helps=unknown_name(statement.head.id, scope),
+            )
             return
         try:
             head = op.spellings[0]
-            bound = Binder(op, head, statement.span, lambda e: self.evaluate(e, scope, None), self.fail).bind(statement.args)
+            bound = Binder(op, head, statement.span, lambda e: self.evaluate(e, scope, None), self.fail).bind(
+                statement.args
+            )
         except Failed:
             return
         self.defaults = {**self.defaults, op: bound.over(self.defaults.get(op))}
@@ -385,7 +426,13 @@ class Network(Elaborator):
         return tensor
 
     def no_input(self, expr: t.Expr) -> None:
-        self.fail("E0212", "the network has no input yet", expr.span, "nothing reaches this element", helps=("declare it first: `input 3 x 224 x 224`",))
+        self.fail(
+            "E0212",
+            "the network has no input yet",
+            expr.span,
+            "nothing reaches this element",
+            helps=("declare it first: `input 3 x 224 x 224`",),
+        )
 
     def group(self, label: t.Name, fresh: list[Element], mark: int, tensor: Tensor) -> Tensor:
         """Names the elements of a labelled line.
@@ -396,7 +443,9 @@ class Network(Elaborator):
         for element in fresh:
             element.group = label.id
         learned = [e for e in fresh if not isinstance(e.op, Op) or e.op.takes_flags]
-        chain = all(len(e.inputs) == 1 for e in fresh) and all(a.output is b.inputs[0] for a, b in zip(fresh, fresh[1:]))
+        chain = all(len(e.inputs) == 1 for e in fresh) and all(
+            a.output is b.inputs[0] for a, b in zip(fresh, fresh[1:])
+        )
         if len(fresh) == 1 or len(learned) == 1:
             (learned or fresh)[0].label = label.id
         elif chain and fresh[-1].output is tensor and learned:
@@ -419,7 +468,12 @@ class Network(Elaborator):
         graph = body.finish([("out", fresh[-1].output, False)])
         del self.builder.elements[mark:]
         first = fresh[0].origin[-1]
-        tensor = self.builder.add(Call(graph), [source], fresh[-1].output.type, (first.to(fresh[-1].origin[-1]) if first.source is fresh[-1].origin[-1].source else first,))
+        tensor = self.builder.add(
+            Call(graph),
+            [source],
+            fresh[-1].output.type,
+            (first.to(fresh[-1].origin[-1]) if first.source is fresh[-1].origin[-1].source else first,),
+        )
         assert tensor.element is not None
         tensor.element.label = tensor.element.group = label.id
         return tensor
@@ -429,7 +483,12 @@ class Network(Elaborator):
     def close(self, definition: NetDef) -> Elaborated | None:
         if not self.inputs:
             if not any(d.severity == "error" for d in self.faults):
-                self.fail("E0106", f"`{definition.name}` has no input and no elements", definition.header.span, helps=("a network starts with `input 3 x 224 x 224`",))
+                self.fail(
+                    "E0106",
+                    f"`{definition.name}` has no input and no elements",
+                    definition.header.span,
+                    helps=("a network starts with `input 3 x 224 x 224`",),
+                )
             return None
         outputs = self.results(definition)
         for label in self.frozen:
@@ -437,13 +496,20 @@ class Network(Elaborator):
             if not members:
                 labels = list(dict.fromkeys(e.group for e in self.builder.elements if e.group))
                 close = nearest(label.id, labels)
-                self.fail("E0206", f"there is no element `{label.id}` to freeze", label.span, helps=(f"did you mean `{close}`?" if close else f"the labels are {', '.join(labels) or 'none'}",))
+                self.fail(
+                    "E0206",
+                    f"there is no element `{label.id}` to freeze",
+                    label.span,
+                    helps=(f"did you mean `{close}`?" if close else f"the labels are {', '.join(labels) or 'none'}",),
+                )
             for element in members:
                 element.frozen = True
         if any(d.severity == "error" for d in self.faults) or not outputs:
             return None
         keep = self.used(outputs)
-        graph = self.builder.finish([(name, tensor, training) for name, tensor, training in outputs], definition.name, keep)
+        graph = self.builder.finish(
+            [(name, tensor, training) for name, tensor, training in outputs], definition.name, keep
+        )
         self.budget(graph, definition)
         self.linearity(graph, definition)
         return Elaborated(graph, self.prove, self.values)
@@ -457,12 +523,22 @@ class Network(Elaborator):
                 found.append((label.id, value.tensor, False))
             elif value is None:
                 close = nearest(label.id, self.labels)
-                self.fail("E0206", f"there is no label `{label.id}` to output", label.span, helps=(f"did you mean `{close}`?",) if close else ())
+                self.fail(
+                    "E0206",
+                    f"there is no label `{label.id}` to output",
+                    label.span,
+                    helps=(f"did you mean `{close}`?",) if close else (),
+                )
             else:
                 self.fail("E0210", f"an output is a tensor, and `{label.id}` is none", label.span)
         if not self.named_outputs:
             if self.main is None:
-                self.fail("E0212", "the network has several inputs and no path", definition.header.span, helps=("start a line from an input by its name: `left -> CONV 16`",))
+                self.fail(
+                    "E0212",
+                    "the network has several inputs and no path",
+                    definition.header.span,
+                    helps=("start a line from an input by its name: `left -> CONV 16`",),
+                )
                 return []
             names = {id(value.tensor): name for name, value in self.labels.items() if isinstance(value, Held)}
             found.append((names.get(id(self.main), "output"), self.main, False))
@@ -485,7 +561,14 @@ class Network(Elaborator):
         for label, span, first, last in self.lines_used:
             if last > first and not kept & set(range(first, last)):
                 what = f"`{label}`" if label else "this line"
-                self.faults.append(diagnose("W0501", f"{what} is never used: no output depends on it", (span,), helps=("start a path from it, or remove it",)))
+                self.faults.append(
+                    diagnose(
+                        "W0501",
+                        f"{what} is never used: no output depends on it",
+                        (span,),
+                        helps=("start a path from it, or remove it",),
+                    )
+                )
         for name, tensor in self.inputs.items():
             if id(tensor) not in needed:
                 self.faults.append(diagnose("W0501", f"the input `{name}` is never used", tensor.origin))
@@ -495,7 +578,13 @@ class Network(Elaborator):
         total = fold(graph, lambda body, node: 1)[id(graph)]
         assert isinstance(total, int)
         if total > MAX_UNROLLED:
-            raise Stop(diagnose("E0403", f"the network unrolls to {total:,} elements, more than {MAX_UNROLLED:,}", (definition.header.span,)))
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"the network unrolls to {total:,} elements, more than {MAX_UNROLLED:,}",
+                    (definition.header.span,),
+                )
+            )
 
     def linearity(self, graph: Graph[Draft], definition: NetDef) -> None:
         """Two learned layers and nothing between them that is not linear: someone forgot the activations."""
@@ -504,7 +593,9 @@ class Network(Elaborator):
         if learned > 1 and all(op.takes_flags or op.linear for op in ops):
             self.faults.append(
                 diagnose(
-                    "W0502", f"`{definition.name}` has no non-linearity: its {learned} layers amount to one", (definition.header.span,),
+                    "W0502",
+                    f"`{definition.name}` has no non-linearity: its {learned} layers amount to one",
+                    (definition.header.span,),
                     helps=("`default CONV relu` and `default FC relu` add one to every layer",),
                 )  # fmt: skip
             )

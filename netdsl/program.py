@@ -132,7 +132,14 @@ class Loader:
             return self.files[source.name]
         if source.name in self.open:
             ring = " -> ".join([*self.open[self.open.index(source.name) :], source.name])
-            self.faults.append(diagnose("E0404", f"the import closes a cycle: {ring}", (span,), helps=("move what both need into a file of its own",)))
+            self.faults.append(
+                diagnose(
+                    "E0404",
+                    f"the import closes a cycle: {ring}",
+                    (span,),
+                    helps=("move what both need into a file of its own",),
+                )
+            )
             return None
         if len(self.open) > 64 or len(self.files) > 1000:
             self.faults.append(diagnose("E0403", "more than 1,000 files, or imports more than 64 deep", (span,)))
@@ -142,7 +149,15 @@ class Loader:
     def may_name(self, name: t.Name, defined: dict[str, Span]) -> bool:
         if name.id in defined:
             first = Label(defined[name.id], "first defined here")
-            self.faults.append(diagnose("E0205", f"`{name.id}` is defined twice", (name.span,), others=(first,), helps=("give one of them another name",)))
+            self.faults.append(
+                diagnose(
+                    "E0205",
+                    f"`{name.id}` is defined twice",
+                    (name.span,),
+                    others=(first,),
+                    helps=("give one of them another name",),
+                )
+            )
             return False
         defined[name.id] = name.span
         return may_name(name, self.faults)
@@ -161,12 +176,23 @@ def may_name(name: t.Name, faults: list[Diagnostic]) -> bool:
     if name.id in RESERVED:
         what = f"`{name.id}` is the {RESERVED[name.id]} of the current input"
     elif name.id.upper() in BY_SPELLING:
-        what = f"`{name.id}` differs from the primitive {name.id.upper()} only by case" if name.id not in BY_SPELLING else f"`{name.id}` is a primitive"
+        what = (
+            f"`{name.id}` differs from the primitive {name.id.upper()} only by case"
+            if name.id not in BY_SPELLING
+            else f"`{name.id}` is a primitive"
+        )
     elif name.id in BUILTINS or name.id in FUNCTIONS:
         what = f"`{name.id}` is built in"
     else:
         return True
-    faults.append(diagnose("E0208", f"{what}, so nothing else can have that name", (name.span,), helps=(f"`{name.id.lower()}1`, or a name that says what it is for",)))
+    faults.append(
+        diagnose(
+            "E0208",
+            f"{what}, so nothing else can have that name",
+            (name.span,),
+            helps=(f"`{name.id.lower()}1`, or a name that says what it is for",),
+        )
+    )
     return False
 
 
@@ -205,4 +231,8 @@ def prelude() -> Prelude:
 def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
     """Help for a name that nothing has: the nearest one, written as it is written."""
     close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *FUNCTIONS])
-    return (f"did you mean `{close}`?",) if close else ("`block NAME(…) = …` defines a block; docs/language.md lists the primitives",)
+    return (
+        (f"did you mean `{close}`?",)
+        if close
+        else ("`block NAME(…) = …` defines a block; docs/language.md lists the primitives",)
+    )

@@ -46,6 +46,8 @@ class Prover:
         self.domains: dict[str, Domain] = {}
         self.constraints: list[Constraint] = []
         self.origin: Origin = ()
+        self.subjects: tuple[str, ...] = ()
+        """What the inputs of the current join are called in the text."""
 
     def declare(self, symbol: str) -> None:
         self.domains.setdefault(symbol, ANY)

@@ -48,7 +48,13 @@ def padding_for(tensor: Tensor, wanted: TensorType) -> list[str]:
         if not isinstance(size, int) or not isinstance(goal, int):
             return []
         reach, stride = _reach(op, i), op.stride[i]  # type: ignore[attr-defined]
-        fits = [p for p in range(reach) if size + 2 * p >= reach and (size + 2 * p - reach) % stride == 0 and (size + 2 * p - reach) // stride + 1 == goal]
+        fits = [
+            p
+            for p in range(reach)
+            if size + 2 * p >= reach
+            and (size + 2 * p - reach) % stride == 0
+            and (size + 2 * p - reach) // stride + 1 == goal
+        ]
         pads.add(fits[0] if fits else None)
     if len(pads) != 1 or None in pads or tensor.type.spatial == wanted.spatial:
         return []

@@ -9,6 +9,7 @@ from netdsl.graph import Call, Graph, Node, Repeat, live, parts, repeat_step, st
 from netdsl.net import Net
 from netdsl.ops import Op
 from netdsl.size import Size
+from netdsl.source import place_of
 from netdsl.types import TensorType
 
 Row = tuple[str, str, str, str, str]
@@ -26,13 +27,20 @@ def network_table(net: Net, depth: int = 1) -> str:
     if extra:
         rows += _rows(net.graph, extra, 0, depth, measure, ", training only")
     lines = [f"{net.name}: {_totals(net)}", "", *align(rows)]
-    lines += [f"valid for {limits(net)}"] if net.constraints else []
+    lines += ["", *limits(net)] if net.constraints else []
     return "\n".join(lines)
 
 
-def limits(net: Net) -> str:
-    """`H >= 63, W >= 63`: what open sizes must satisfy."""
-    return ", ".join(net.constraints.values())
+def limits(net: Net) -> list[str]:
+    """What open sizes must satisfy: `valid for H >= 63, W >= 63`, then `H must be a multiple of 16: …` and why."""
+    domains = net.domains
+    lines = ["valid for " + ", ".join(f"{name} >= {domain.lower}" for name, domain in domains.items())]
+    for name, domain in domains.items():
+        if domain.modulus > 1:
+            last = [fact for fact in net.derivation if fact.symbol == name and fact.domain.modulus == domain.modulus][0]
+            only = type(domain)(1, domain.modulus, domain.residues).describe(name)
+            lines.append(f"{only}: {last.reason} ({place_of(last.origin).place})")
+    return lines
 
 
 def _totals(net: Net) -> str:
@@ -44,7 +52,9 @@ def _totals(net: Net) -> str:
     return f"{text}, {number(net.macs)} MACs"
 
 
-def _rows(graph: Graph[TensorType], which: list[int], level: int, depth: int, measure: Measure, note: str = "") -> Iterator[Row]:
+def _rows(
+    graph: Graph[TensorType], which: list[int], level: int, depth: int, measure: Measure, note: str = ""
+) -> Iterator[Row]:
     names = step_names(graph)
     for i in which:
         node = graph.nodes[i]
@@ -65,7 +75,13 @@ def _rows(graph: Graph[TensorType], which: list[int], level: int, depth: int, me
                 cost = sum((measure.macs(body, n) for n in body.nodes), start=0) * run.count
                 kind = body.title if body.kind == "block" else "path"
                 type = body.type_of(body.outputs[0].value)
-                yield "  " * (level + 1) + label, kind + count, str(type), number(each) if each else "", number(cost) if cost else ""
+                yield (
+                    "  " * (level + 1) + label,
+                    kind + count,
+                    str(type),
+                    number(each) if each else "",
+                    number(cost) if cost else "",
+                )
                 if level + 2 < depth:
                     yield from _rows(body, inner, level + 2, depth, measure)
             else:

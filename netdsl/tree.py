@@ -287,5 +287,11 @@ def children(tree: Tree) -> list[Tree]:
             found.append(value)
         elif isinstance(value, tuple):
             for part in value:
-                found.extend([part] if isinstance(part, Tree) else [p for p in part if isinstance(p, Tree)] if isinstance(part, tuple) else [])
+                found.extend(
+                    [part]
+                    if isinstance(part, Tree)
+                    else [p for p in part if isinstance(p, Tree)]
+                    if isinstance(part, tuple)
+                    else []
+                )
     return found

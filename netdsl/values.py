@@ -172,7 +172,9 @@ class NotANumber(Exception):
 def arithmetic(op: str, a: Num, b: Num) -> Num:
     """a op b. The trace goes along where it can; where it cannot, `lost` tells."""
     value = _apply(op, a.value, b.value)
-    if isinstance(value, int | Fraction) and (abs(value) > LIMIT or (isinstance(value, Fraction) and value.denominator > LIMIT)):
+    if isinstance(value, int | Fraction) and (
+        abs(value) > LIMIT or (isinstance(value, Fraction) and value.denominator > LIMIT)
+    ):
         raise Overflow
     if a.trace is None and b.trace is None:
         return Num(value)

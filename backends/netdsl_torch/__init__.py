@@ -30,7 +30,9 @@ class TorchBackend:
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            raise UsageError("PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it") from None
+            raise UsageError(
+                "PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it"
+            ) from None
         return build(emit(net), net.name)
 
     def is_generated(self, text: str) -> bool:

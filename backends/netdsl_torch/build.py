@@ -21,7 +21,11 @@ PACKAGE = "netdsl_torch.generated"
 def build(source: str, name: str) -> nn.Module:
     """The network that a source defines: an instance of its last class, with fresh parameters."""
     module = load(source, name)
-    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__]
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+    ]
     made: nn.Module = classes[-1]()
     return made
 

@@ -1,7 +1,7 @@
 """Which bodies share a class?  Those that differ only in numbers; the numbers become what its constructor takes.
 
-    signature(body)     its code without the numbers; equal signatures, one class
-    Class.params        in_channels, the block's own parameters, then numbers that differ for no reason we know
+signature(body)     its code without the numbers; equal signatures, one class
+Class.params        in_channels, the block's own parameters, then numbers that differ for no reason we know
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Class:
     @cached_property
     def resolved(self) -> tuple[list[str], list[Param]]:
         """The expression in each hole, and the parameters of the constructor."""
-        own = [name for name in ("in_channels", *(given.name for given in self.body.arguments)) if name in self.own_numbers]
+        own = [
+            name for name in ("in_channels", *(given.name for given in self.body.arguments)) if name in self.own_numbers
+        ]
         roots = {name: Param(name, self.values(name), True) for name in own}
         extras: list[Param] = []
         texts: list[str] = []
@@ -62,7 +64,9 @@ class Class:
             text, names = self.expression(column)
             if not text:
                 values = tuple(h.value for h in column)
-                known = next((p for p in [*(p for p in roots.values() if p.values), *extras] if p.values == values), None)
+                known = next(
+                    (p for p in [*(p for p in roots.values() if p.values), *extras] if p.values == values), None
+                )
                 if known is None:
                     name = column[0].hint
                     taken = {*roots, *(p.name for p in extras)}
@@ -118,7 +122,9 @@ class Class:
     def argument(self, param: Param, call: Call[TensorType], x: TensorType) -> Size:
         """What a call passes for a parameter: its number in the caller's terms, or what this body needs there."""
         if param.own:
-            return x.channels if param.name == "in_channels" else next(g.value for g in call.args if g.name == param.name)
+            return (
+                x.channels if param.name == "in_channels" else next(g.value for g in call.args if g.name == param.name)
+            )
         return param.values[next(i for i, body in enumerate(self.bodies) if body is call.body)]
 
     def constructors(self) -> list[tuple[int, str]]:
@@ -177,7 +183,9 @@ class Plan:
                     cls.name = self.title
                     continue
                 wanted = name + suffix
-                cls.name = next(n for i in range(1, 100_000) if (n := wanted if i == 1 else f"{wanted}V{i}") not in taken)
+                cls.name = next(
+                    n for i in range(1, 100_000) if (n := wanted if i == 1 else f"{wanted}V{i}") not in taken
+                )
                 taken.add(cls.name)
 
     # --- code --------------------------------------------------------------------------------------------------------
@@ -235,7 +243,11 @@ class Plan:
             holes: list[Code] = [(hole(cls.argument(param, call, x), param.name),) for param in cls.params]
             return in_terms((f"{cls.name}(", *joined(holes), ")"), env)
         items = self.sequence(body, self.inner_env(call, x, env))
-        return items[0] if len(body.nodes) == 1 and body.kind == "path" and not isinstance(body.nodes[0].op, Repeat) else ("nn.Sequential(", *joined(items), ")")
+        return (
+            items[0]
+            if len(body.nodes) == 1 and body.kind == "path" and not isinstance(body.nodes[0].op, Repeat)
+            else ("nn.Sequential(", *joined(items), ")")
+        )
 
     def inner_env(self, call: Call[TensorType], x: TensorType, env: Env) -> Env:
         """What the numbers of a body that is written in place are, in the terms of the class around it."""

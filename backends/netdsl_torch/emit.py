@@ -52,7 +52,7 @@ class Module:
         main = self.main()
         body = "\n\n\n".join([*self.tuples(), *self.helpers("\n".join([*blocks, main])), *blocks, main])
         imports = self.imports(body)
-        text = f'{self.header()}\n\n{imports}\n\n\n{body}\n'
+        text = f"{self.header()}\n\n{imports}\n\n\n{body}\n"
         return text.replace("checksum " + "0" * 12, f"checksum {checksum(text)}", 1)
 
     # --- the top -----------------------------------------------------------------------------------------------------
@@ -135,7 +135,9 @@ class Module:
 
     def block_docstring(self, cls: Class) -> list[str]:
         title = " ".join((cls.body.title or cls.body.name).split())
-        shapes = list(dict.fromkeys(f"{body.inputs[0].type} -> {body.type_of(body.outputs[0].value)}" for body in cls.bodies))
+        shapes = list(
+            dict.fromkeys(f"{body.inputs[0].type} -> {body.type_of(body.outputs[0].value)}" for body in cls.bodies)
+        )
         what = f"`{title}`" if cls.body.kind == "block" else f"A step of `{title}`"
         shown = shapes[:6] + ([f"… and {len(shapes) - 6} more"] if len(shapes) > 6 else [])
         if len(shown) == 1:
@@ -155,7 +157,11 @@ class Module:
         if heads:
             inner = forward.lines(extra)
             results = ", ".join([text for _, text in finals] + [forward.text[out.value] for out in heads])
-            lines += ["if self.training:", *(f"    {line}" for line in inner), f"    return {self.training_class}({results})"]
+            lines += [
+                "if self.training:",
+                *(f"    {line}" for line in inner),
+                f"    return {self.training_class}({results})",
+            ]
         if len(finals) > 1:
             lines.append(f"return {self.output_class}({', '.join(text for _, text in finals)})")
         else:
@@ -163,7 +169,11 @@ class Module:
         kinds = ["Tensor" if len(finals) == 1 else self.output_class, *([self.training_class] if heads else [])]
         ins = ", ".join(f"N x {input.type}" for input in graph.inputs)
         outs = ", ".join(f"N x {graph.type_of(out.value)}" for out in graph.outputs if not out.training)
-        doc = [f'"""{ins} -> {outs}.' + (" In training a named tuple, with the auxiliary outputs." if heads else "") + '"""']
+        doc = [
+            f'"""{ins} -> {outs}.'
+            + (" In training a named tuple, with the auxiliary outputs." if heads else "")
+            + '"""'
+        ]
         after = [*self.plan.initial.loop(), *self.freezes()]
         return self.class_text(cls, doc, forward.inputs, lines, after, " | ".join(dict.fromkeys(kinds)))
 
@@ -173,7 +183,9 @@ class Module:
         frozen = [node for i, node in enumerate(self.graph.nodes) if node.frozen and i in has_module and _learns(node)]
         return [f"self.{attribute(node.name)}.requires_grad_(False)" for node in frozen]
 
-    def class_text(self, cls: Class, doc: list[str], inputs: list[str], forward: list[str], after: list[str], returns: str) -> str:
+    def class_text(
+        self, cls: Class, doc: list[str], inputs: list[str], forward: list[str], after: list[str], returns: str
+    ) -> str:
         out = [f"class {cls.name}(nn.Module):", *(f"    {line}".rstrip() for line in doc), ""]
         params = [f"{p.name}: int = {p.values[0]}" if cls.body is self.graph else f"{p.name}: int" for p in cls.params]
         modules = cls.constructors()
@@ -237,7 +249,11 @@ def _learns(node: Node[TensorType]) -> bool:
     from netdsl.graph import bodies, parts
     from netdsl.ops import Op
 
-    ops = [node.op] if isinstance(node.op, Op) else [n.op for run in parts(node.op) for b in bodies(run.call.body) for n in b.nodes]
+    ops = (
+        [node.op]
+        if isinstance(node.op, Op)
+        else [n.op for run in parts(node.op) for b in bodies(run.call.body) for n in b.nodes]
+    )
     return any(isinstance(op, Op) and (op.takes_flags or op.slot == "norm") for op in ops)
 
 

@@ -104,7 +104,10 @@ class Forward:
             if run.count == 1:
                 out.append(f"{name} = {module}[{at}]({taken}){self.comment(node)}")
             else:
-                out += [f"for step in {module}[{at}:{at + run.count}]:{self.comment(node)}", f"    {name} = step({taken})"]
+                out += [
+                    f"for step in {module}[{at}:{at + run.count}]:{self.comment(node)}",
+                    f"    {name} = step({taken})",
+                ]
             at += run.count
         return out
 
@@ -136,7 +139,10 @@ class Forward:
     def deserves(self, i: int) -> bool:
         """Whether the value has a label of the author's and is used again later."""
         node = self.body.nodes[i]
-        return bool(node.group) and (len(self.uses.get(self.value(i), [])) > 1 or self.value(i) in self.kept and self.body.kind == "net" and len(self.body.outputs) > 1)
+        return bool(node.group) and (
+            len(self.uses.get(self.value(i), [])) > 1
+            or (self.value(i) in self.kept and self.body.kind == "net" and len(self.body.outputs) > 1)
+        )
 
     def is_needed(self, v: int, after: int) -> bool:
         """Whether a value is used after node `after`."""

@@ -19,9 +19,9 @@ LOOPS = {
     "normal": "nn.init.normal_({m}.weight, std={std})",
 }
 SOURCES = {
-    "he": "He et al. 2015, \"Delving deep into rectifiers\", eq. 10",
+    "he": 'He et al. 2015, "Delving deep into rectifiers", eq. 10',
     "xavier": "Glorot & Bengio 2010, eq. 16",
-    "lecun": "LeCun et al. 1998, \"Efficient backprop\", eq. 16",
+    "lecun": 'LeCun et al. 1998, "Efficient backprop", eq. 16',
     "normal": "a normal distribution",
 }
 Start = tuple[str, float]
@@ -81,7 +81,13 @@ class Initial:
 
     def helpers(self) -> list[str]:
         """The functions that wrapped constructors call."""
-        rules = {r if r in LOOPS else "normal" for starts in self.starts.values() if len(starts) > 1 for r, _ in starts if r != "torch"}
+        rules = {
+            r if r in LOOPS else "normal"
+            for starts in self.starts.values()
+            if len(starts) > 1
+            for r, _ in starts
+            if r != "torch"
+        }
         out = []
         for rule in sorted(rules):
             std = ", std" if rule == "normal" else ""

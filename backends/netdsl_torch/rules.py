@@ -59,7 +59,9 @@ def conv(op: Any, inputs: Types) -> Code:
     x = inputs[0]
     even = symmetric(op.padding)
     code: list[str | Hole] = [f"nn.Conv{dims(x)}(" if even else f"UnevenConv{dims(x)}("]
-    code += joined([(hole(x.channels, "in_channels"),), (hole(op.out_channels, "out_channels"),), extent(op.kernel, "kernel_size")])
+    code += joined(
+        [(hole(x.channels, "in_channels"),), (hole(op.out_channels, "out_channels"),), extent(op.kernel, "kernel_size")]
+    )
     code += extent(op.stride, "stride", ", stride=", 1)
     if even:
         code += extent(tuple(before for before, _ in op.padding), "padding", ", padding=", 0)
@@ -73,7 +75,9 @@ def conv(op: Any, inputs: Types) -> Code:
 def conv_transpose(op: Any, inputs: Types) -> Code:
     x = inputs[0]
     code: list[str | Hole] = [f"nn.ConvTranspose{dims(x)}("]
-    code += joined([(hole(x.channels, "in_channels"),), (hole(op.out_channels, "out_channels"),), extent(op.kernel, "kernel_size")])
+    code += joined(
+        [(hole(x.channels, "in_channels"),), (hole(op.out_channels, "out_channels"),), extent(op.kernel, "kernel_size")]
+    )
     code += extent(op.stride, "stride", ", stride=", 1)
     code += extent(op.padding, "padding", ", padding=", 0)
     code.append(hole(op.groups, "groups", ", groups=", 1))
@@ -82,7 +86,13 @@ def conv_transpose(op: Any, inputs: Types) -> Code:
 
 
 def linear(op: Any, inputs: Types) -> Code:
-    return ("nn.Linear(", hole(inputs[0].channels, "in_features"), ", ", hole(op.out_features, "out_features"), ")" if op.bias else ", bias=False)")
+    return (
+        "nn.Linear(",
+        hole(inputs[0].channels, "in_features"),
+        ", ",
+        hole(op.out_features, "out_features"),
+        ")" if op.bias else ", bias=False)",
+    )
 
 
 def batchnorm(op: Any, inputs: Types) -> Code:
@@ -156,7 +166,9 @@ RULES.update(
         "avgpool": Rule(pool("Avg")),
         "globalavgpool": Rule(global_pool("Avg"), reduce_over_space("mean")),
         "globalmaxpool": Rule(global_pool("Max"), reduce_over_space("amax")),
-        "flatten": plain("nn.Flatten()", "torch.flatten").replace(function=lambda op, inputs, args: f"torch.flatten({args[0]}, 1)"),
+        "flatten": plain("nn.Flatten()", "torch.flatten").replace(
+            function=lambda op, inputs, args: f"torch.flatten({args[0]}, 1)"
+        ),
         "lrn": Rule(lrn),
         "relu": plain("nn.ReLU()", "F.relu"),
         "relu6": plain("nn.ReLU6()", "F.relu6"),
@@ -197,7 +209,9 @@ def helper(name: str) -> str:
     if kind.startswith("Conv"):
         return UNEVEN.format(kind=kind, what="A convolution", forward="super().forward(F.pad(x, self.sides))")
     if kind.startswith("Max"):
-        return UNEVEN.format(kind=kind, what="Maximum pooling", forward='super().forward(F.pad(x, self.sides, value=float("-inf")))')
+        return UNEVEN.format(
+            kind=kind, what="Maximum pooling", forward='super().forward(F.pad(x, self.sides, value=float("-inf")))'
+        )
     text = UNEVEN.format(kind=kind, what="Average pooling", forward="mean")
     body = (
         "        mean = super().forward(F.pad(x, self.sides))\n"

@@ -14,7 +14,20 @@ from __future__ import annotations
 
 from netdsl.ops.base import Argument, Op, Weight
 from netdsl.ops.convolution import Conv, ConvTranspose
-from netdsl.ops.elementwise import ELU, GELU, LRN, BatchNorm, Dropout, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
+from netdsl.ops.elementwise import (
+    ELU,
+    GELU,
+    LRN,
+    BatchNorm,
+    Dropout,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from netdsl.ops.join import Add, Concat, Join, Mean
 from netdsl.ops.linear import Flatten, Linear
 from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
@@ -30,4 +43,17 @@ OPS: tuple[type[Op], ...] = (
 BY_SPELLING: dict[str, type[Op]] = {spelling: op for op in OPS for spelling in op.spellings}
 BY_FLAG: dict[str, type[Op]] = {op.flag: op for op in OPS if op.flag}
 
-__all__ = ["BY_FLAG", "BY_SPELLING", "OPS", "Add", "Argument", "BatchNorm", "Concat", "Conv", "Join", "Mean", "Op", "Weight"]
+__all__ = [
+    "BY_FLAG",
+    "BY_SPELLING",
+    "OPS",
+    "Add",
+    "Argument",
+    "BatchNorm",
+    "Concat",
+    "Conv",
+    "Join",
+    "Mean",
+    "Op",
+    "Weight",
+]

@@ -122,7 +122,14 @@ def need_spatial(op: str, x: TensorType) -> None:
     """Convolutions and pools work on C x W, C x H x W or C x D x H x W."""
     if not 2 <= x.rank <= 4:
         message = f"{op} needs channels and one to three spatial axes, its input is {x}"
-        raise ShapeFault("E0307", message, f"input is {x}", helps=("a vector has no height and width left: move this before GAP, FLATTEN or FC",) if x.rank == 1 else ())
+        raise ShapeFault(
+            "E0307",
+            message,
+            f"input is {x}",
+            helps=("a vector has no height and width left: move this before GAP, FLATTEN or FC",)
+            if x.rank == 1
+            else (),
+        )
 
 
 def known_channels(op: str, x: TensorType) -> int:

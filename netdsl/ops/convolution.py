@@ -13,7 +13,9 @@ from netdsl.types import TensorType
 
 INIT = Argument("init", "keyword", "init", None, doc="he, xavier, lecun, torch, or the standard deviation of a normal")
 BIAS_INIT = Argument("bias_init", "keyword", "number", 0, doc="the value biases start from")
-BIAS = Argument("bias", "word", default=None, words=("bias", "nobias"), doc="a bias; by default there is one unless `bn` follows")
+BIAS = Argument(
+    "bias", "word", default=None, words=("bias", "nobias"), doc="a bias; by default there is one unless `bn` follows"
+)
 
 
 class Conv(Op):
@@ -63,7 +65,18 @@ class Conv(Op):
         else:
             padding = explicit_padding((0,) * rank)
         stride = per_axis(given["stride"], rank, "stride")
-        return cls(given["out_channels"], kernel, stride, padding, dilation, given["groups"], given["bias"], rounding, given["init"], given["bias_init"])
+        return cls(
+            given["out_channels"],
+            kernel,
+            stride,
+            padding,
+            dilation,
+            given["groups"],
+            given["bias"],
+            rounding,
+            given["init"],
+            given["bias_init"],
+        )
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
@@ -122,7 +135,16 @@ class ConvTranspose(Op):
         need_spatial("DECONV", x)
         rank = len(x.spatial)
         kernel, stride, pad = (per_axis(given[name], rank, name) for name in ("kernel", "stride", "pad"))
-        return cls(given["out_channels"], kernel, stride, pad, given["groups"], given["bias"], given["init"], given["bias_init"])
+        return cls(
+            given["out_channels"],
+            kernel,
+            stride,
+            pad,
+            given["groups"],
+            given["bias"],
+            given["init"],
+            given["bias_init"],
+        )
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs

@@ -49,7 +49,9 @@ class LeakyReLU(Activation):
     spellings: ClassVar[tuple[str, ...]] = ("LEAKY_RELU", "LEAKYRELU", "LRELU")
     flag: ClassVar[str] = "leaky_relu"
     rectifier: ClassVar[bool] = True
-    arguments: ClassVar[tuple[Argument, ...]] = (Argument("slope", "positional", "number", 0.01, doc="0.01 by default"),)
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("slope", "positional", "number", 0.01, doc="0.01 by default"),
+    )
 
     slope: float = 0.01
 
@@ -157,7 +159,9 @@ class LRN(Elementwise):
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         if inputs[0].rank < 2:
-            raise ShapeFault("E0307", f"LRN needs channels and spatial axes, its input is {inputs[0]}", f"input is {inputs[0]}")
+            raise ShapeFault(
+                "E0307", f"LRN needs channels and spatial axes, its input is {inputs[0]}", f"input is {inputs[0]}"
+            )
         return inputs[0]
 
 
@@ -167,14 +171,18 @@ class Dropout(Elementwise):
     name: ClassVar[str] = "dropout"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("DROPOUT",)
-    arguments: ClassVar[tuple[Argument, ...]] = (Argument("p", "positional", "number", 0.5, doc="the share that is dropped, 0.5 by default"),)
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("p", "positional", "number", 0.5, doc="the share that is dropped, 0.5 by default"),
+    )
 
     p: float = 0.5
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         if not 0 <= given["p"] < 1:
-            raise ShapeFault("E0202", f"the share that is dropped must be at least 0 and less than 1, not {given['p']:g}")
+            raise ShapeFault(
+                "E0202", f"the share that is dropped must be at least 0 and less than 1, not {given['p']:g}"
+            )
         return cls(given["p"])
 
     def describe(self) -> str:

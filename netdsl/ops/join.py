@@ -48,7 +48,7 @@ class Concat(Join):
                 raise JoinFault("E0301", f"concat inputs have different numbers of axes: {first} and {other}", (0, i))
             axes = [axis for axis, a, b in zip(first.axes[1:], first.spatial, other.spatial) if a != b]
             for axis, a, b in zip(first.axes[1:], first.spatial, other.spatial):
-                agree(a, b, f"concat: {axis} is {a} and {b}", "E0301", f"concat inputs differ in {_words(axes)}", (0, i), prove)
+                agree(a, b, "E0301", f"concat inputs differ in {_words(axes)}", (0, i), prove)
             channels = channels + other.channels
         return TensorType((channels, *first.spatial))
 
@@ -68,12 +68,19 @@ def all_alike(what: str, code: str, inputs: tuple[TensorType, ...], prove: Prove
             raise JoinFault(code, f"{what} inputs have different numbers of axes: {first} and {other}", (0, i))
         axes = [axis for axis, a, b in zip(first.axes, first.shape, other.shape) if a != b]
         for axis, a, b in zip(first.axes, first.shape, other.shape):
-            agree(a, b, f"{what}: {axis} is {a} and {b}", code, f"{what} inputs differ in {_words(axes)}", (0, i), prove)
+            agree(a, b, code, f"{what} inputs differ in {_words(axes)}", (0, i), prove)
     return first
 
 
-def agree(a: Size, b: Size, reason: str, code: str, message: str, pair: tuple[int, int], prove: Prover) -> None:
-    prove.equal(a, b, reason, lambda limit: JoinFault(code, message, pair, tuple(filter(None, [limit]))))
+def agree(a: Size, b: Size, code: str, message: str, pair: tuple[int, int], prove: Prover) -> None:
+    """Proves that two sizes are equal; where that limits an open size, the reason names both sides."""
+    names = [prove.subjects[i] if i < len(prove.subjects) else f"input {i + 1}" for i in pair]
+    prove.equal(
+        a,
+        b,
+        f"`{names[0]}` is {a}, `{names[1]}` is {b}",
+        lambda limit: JoinFault(code, message, pair, tuple(filter(None, [limit]))),
+    )
 
 
 def _words(axes: list[str]) -> str:

@@ -56,7 +56,10 @@ class Linear(Op):
                 "E0308",
                 f"FC needs a known number of inputs, but {features} depends on the size of the input",
                 f"{features} inputs",
-                helps=("`GAP` before it makes the number of inputs that of the channels", "or give the input concrete sizes"),
+                helps=(
+                    "`GAP` before it makes the number of inputs that of the channels",
+                    "or give the input concrete sizes",
+                ),
             ),
         )
 

@@ -48,13 +48,17 @@ class Pool(Op):
         return cls.make(given, kernel, stride, padding, rounding)
 
     @classmethod
-    def make(cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str) -> Self:
+    def make(
+        cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str
+    ) -> Self:
         return cls(kernel, stride, padding, rounding)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         axes = zip(x.spatial, self.kernel, self.padding, self.stride, x.axes[1:])
-        return TensorType((x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove) for size, k, p, s, axis in axes)))
+        return TensorType(
+            (x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove) for size, k, p, s, axis in axes))
+        )
 
     def describe(self) -> str:
         stride = "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1]))
@@ -83,7 +87,9 @@ class AvgPool(Pool):
     count_pad: bool = True
 
     @classmethod
-    def make(cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str) -> Self:
+    def make(
+        cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str
+    ) -> Self:
         return cls(kernel, stride, padding, rounding, given["count_pad"] == "include_pad")
 
 

@@ -15,7 +15,9 @@ class Upsample(Op):
     name: ClassVar[str] = "upsample"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("UPSAMPLE",)
-    arguments: ClassVar[tuple[Argument, ...]] = (Argument("factor", "positional", "count", 2, doc="how many times larger, 2 by default"),)
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("factor", "positional", "count", 2, doc="how many times larger, 2 by default"),
+    )
 
     factor: int = 2
 

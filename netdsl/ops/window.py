@@ -1,6 +1,6 @@
 """How many windows fit?  The formula of the lectures, once, for convolutions and pools.
 
-    out = (W - k + 2p)/S + 1        k: kernel, dilated (d·(k - 1) + 1); p: padding; S: stride
+out = (W - k + 2p)/S + 1        k: kernel, dilated (d·(k - 1) + 1); p: padding; S: stride
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ def explicit_padding(pad: tuple[int, ...]) -> Padding:
 
 
 def windows(
-    size: Size, kernel: int, padding: tuple[int, int], stride: int, dilation: int, rounding: str, axis: str, prove: Prover
+    size: Size,
+    kernel: int,
+    padding: tuple[int, int],
+    stride: int,
+    dilation: int,
+    rounding: str,
+    axis: str,
+    prove: Prover,
 ) -> Size:
     """The number of windows along one axis.
 
@@ -39,10 +46,13 @@ def windows(
     span = size + before + after - reach
     worked = arithmetic(size, reach, padding, stride)
     prove.at_least(
-        span, 0, f"a window of {reach} must fit {axis}",
+        span,
+        0,
+        f"a window of {reach} must fit {axis}",
         lambda limit: ShapeFault(
             "E0304",
-            f"a window of {reach} does not fit an input of {axis} = {size}" + (f" with padding {_pad(padding)}" if before + after else ""),
+            f"a window of {reach} does not fit an input of {axis} = {size}"
+            + (f" with padding {_pad(padding)}" if before + after else ""),
             f"{axis} is {size}",
             notes=(f"{axis} = {worked}", *filter(None, [limit])),
             helps=_room(size, reach),
@@ -50,7 +60,9 @@ def windows(
     )
     if rounding == "exact" and stride > 1:
         prove.divisible(
-            span, stride, f"(W - k + 2p) must be divisible by {stride}: {axis} = {worked}",
+            span,
+            stride,
+            f"(W - k + 2p) must be divisible by {stride}: {axis} = {worked}",
             lambda limit: _remainder(size, reach, padding, stride, axis, limit),
         )
     if rounding == "ceil":
@@ -86,11 +98,22 @@ def _remainder(size: Size, reach: int, padding: tuple[int, int], stride: int, ax
     if isinstance(size, int):
         span = size - reach + sum(padding)
         smaller, larger = size - span % stride, size + -span % stride
-        helps.append(f"an input of {axis} = {larger}" + (f" or {smaller}" if smaller >= reach - sum(padding) else "") + " divides evenly")
-        pads = [p for p in range(reach) if p != padding[0] and (size - reach + 2 * p) % stride == 0 and size + 2 * p >= reach]
+        helps.append(
+            f"an input of {axis} = {larger}"
+            + (f" or {smaller}" if smaller >= reach - sum(padding) else "")
+            + " divides evenly"
+        )
+        pads = [
+            p
+            for p in range(reach)
+            if p != padding[0] and (size - reach + 2 * p) % stride == 0 and size + 2 * p >= reach
+        ]
         if pads:
             helps.append(f"`pad {min(pads, key=lambda p: abs(p - padding[0]))}` divides evenly")
-    helps.append("write `floor` to drop the last rows, or `ceil` (pools) to keep a partial window" + ("" if sum(padding) else ", or `same`"))
+    helps.append(
+        "write `floor` to drop the last rows, or `ceil` (pools) to keep a partial window"
+        + ("" if sum(padding) else ", or `same`")
+    )
     return ShapeFault(
         "E0303",
         f"the window does not divide its input evenly: {axis} = {size}, kernel {reach}, stride {stride}",

@@ -1,0 +1,149 @@
+"""What is wrong with the text?  Lark's errors in the words of the author, with repairs for what people mistype most."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from netdsl.diagnostic import Diagnostic, diagnose
+from netdsl.source import Source, Span
+
+_WORDS = {
+    "_NL": "a new line", "NAME": "a name", "NUMBER": "a number", "KERNEL": "a size such as 3x3", "LPAR": "`(`", "RPAR": "`)`",
+    "CALL": "`(`", "LSQB": "`[`", "RSQB": "`]`", "STAR": "`*`", "DIV": "`/`", "PLUS": "`+`", "MINUS": "`-`", "VBAR": "`|`",
+    "EQUAL": "`=`", "COLON": "`:`", "COMMA": "`,`", "SEMICOLON": "`;`", "_X": "`x`", "STRIDE": "a stride such as `/2`",
+    "STRING": "a text in quotes", "ANY": "`?`", "DOTS": "`..`", "COMPARE": "a comparison", "VGG": "", "$END": "the end of the file",
+    "__ANON_0": "`->`",
+}  # fmt: skip
+_KEYWORDS = [
+    "net",
+    "block",
+    "import",
+    "input",
+    "output",
+    "default",
+    "freeze",
+    "let",
+    "with",
+    "if",
+    "then",
+    "else",
+    "for",
+    "in",
+    "do",
+    "and",
+    "or",
+    "not",
+    "x",
+]
+_STARTS_ELEMENT = {"NAME", "LPAR", "LSQB", "KERNEL"}
+
+
+def _expected(error: Any) -> str:
+    """What could stand here, in words: an element, an operator, or a short list."""
+    accepts: set[str] = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ())
+    words: list[str] = []
+    if accepts >= _STARTS_ELEMENT:
+        words.append("an element such as `CONV 64`")
+        accepts -= {*_STARTS_ELEMENT, "NUMBER", "STRING", "VGG", "MINUS", "IF", "FOR", "VBAR", "STRIDE"}
+    for name in sorted(accepts):
+        word = _WORDS.get(name, f"`{name.lower()}`" if name.lower() in _KEYWORDS else "")
+        if word and word not in words:
+            words.append(word)
+    if "`->`" in words and len(words) > 5:
+        words = [
+            "an operator (`->`, `+`, `|`, `*`)",
+            *[w for w in words if w in ("`)`", "`]`", "a new line", "`,`", "`then`", "`else`", "`do`")],
+        ]
+    return ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1] if words else "something else"
+
+
+def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int]:
+    """The diagnostic, and the offset just after the text that could not be read."""
+    at = error.pos_in_stream if error.pos_in_stream is not None and error.pos_in_stream >= 0 else len(text)
+    token = getattr(error, "token", None)
+    length = 1
+    if token is not None and token.type != "$END":
+        at, length = token.start_pos, max(1, len(token))
+    elif token is not None or at >= len(text):
+        at = max(len(text.rstrip()) - 1, 0)
+    else:
+        length = max(1, len(_word(text, at)))
+    shown = text[at : at + length]
+    span = Span(source, at, at + length)
+    if shown[:1] in ("\r", "\n") or (token is not None and token.type == "$END"):
+        found, span = (
+            ("the end of the file" if token is not None and token.type == "$END" else "the end of the line"),
+            Span(source, at, at + 1),
+        )
+    elif len(shown) > 30:
+        found = f"`{shown[:30]}…`"
+    else:
+        found = f"`{shown}`" if shown.isprintable() else f"the character U+{ord(shown[0]):04X}"
+    expected = _expected(error)
+    hints = _hints(text, at, shown)
+    code = (
+        "E0102"
+        if hints and hints[0].startswith("a number")
+        else "E0208"
+        if hints and "reserved" in hints[0]
+        else "E0101"
+    )
+    message = {"E0102": f"{found} is not a number", "E0208": f"{found} is a reserved word"}.get(
+        code, f"{found} cannot stand here"
+    )
+    return diagnose(code, message, (span,), f"expected {expected}", helps=hints), at + length
+
+
+def _word(text: str, at: int) -> str:
+    end = at
+    while end < len(text) and end - at < 60 and not text[end].isspace() and text[end] not in "()[],;|":
+        end += 1
+    return text[at:end]
+
+
+def _hints(text: str, at: int, shown: str) -> list[str]:
+    """Repairs for the mistakes that people make most."""
+    before = text[max(0, at - 200) : at]
+    line_before = before.rsplit("\n", 1)[-1].rstrip()
+    if shown in ("x", "×") and line_before.endswith((")", "]")):
+        return ["repeat with `*`: write `* 3`, not `x 3`"]
+    if re.match(r"\d", shown) and re.match(r"\d[\w.]*[A-Za-z.]", _word(text, at)):
+        return [
+            f"a number and a name need a space between them, and a size is written `3x3` or `k x k`: `{_word(text, at)[:30]}`"
+        ]
+    if shown.lower() in _KEYWORDS and (shown in _KEYWORDS):
+        return [f"`{shown}` is reserved; choose another name"]
+    if shown == "=" and re.search(r"[\w)]\s*$", before):
+        return ["`=` names an element at the start of a line: `name = CONV 64`; a comparison is `==`"]
+    if shown in ("→", "⟶", "=>", ">"):
+        return ["an arrow is written `->`"]
+    if shown in ("{", "}"):
+        return ["group with parentheses: `( … )`"]
+    if shown in ("'", "‘", "“"):
+        return ['texts stand in double quotes: `"…"`']
+    if shown == "//" or text.startswith("//", at):
+        return ["a comment starts with `#`"]
+    if shown in ("&", "&&", "||", "!"):
+        return ["conditions are written with `and`, `or`, `not`"]
+    if text.count("(") > text.count(")"):
+        return ["a parenthesis is not closed"]
+    if text.count("(") < text.count(")") and shown == ")":
+        return ["this parenthesis was never opened"]
+    return []
+
+
+def without_statement(source: Source, text: str, at: int, end: int) -> str:
+    """The text without the statement around the error, so that the statements after it are still read."""
+    line = source.line_column(min(at, max(len(text) - 1, 0)))[0]
+    starts = source.line_starts
+    first = line - 1
+    while first > 0 and text[starts[first] : starts[first] + 1] in (" ", "\t", ")", "|", "-", "+"):
+        first -= 1
+    last = source.line_column(min(max(end - 1, at), max(len(text) - 1, 0)))[0]
+    while last < len(starts) and text[starts[last] : starts[last] + 1] in (" ", "\t", ")", "|", "-", "+"):
+        last += 1
+    begin, stop = starts[first], starts[last] if last < len(starts) else len(text)
+    if not text[begin:stop].strip():
+        begin = 0  # what is wrong lies before: give up on all of it
+    return text[:begin] + "".join(c if c in "\r\n" else " " for c in text[begin:stop]) + text[stop:]
