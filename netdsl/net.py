@@ -15,7 +15,7 @@ from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers
 from netdsl.network import Options, UsageError
 from netdsl.prove import Constraint
-from netdsl.size import Domain, Size
+from netdsl.size import Domain, Size, simplified, symbols
 from netdsl.source import Source, place_of
 from netdsl.types import TensorType
 
@@ -56,7 +56,10 @@ class Net:
 
     @property
     def inputs(self) -> dict[str, Shape]:
-        return {input.name: input.type.plain().shape for input in self.graph.inputs}
+        return {input.name: self._shape(input.type) for input in self.graph.inputs}
+
+    def _shape(self, type: TensorType) -> Shape:
+        return tuple(map(self.shown, type.plain().shape))
 
     @property
     def outputs(self) -> dict[str, Shape]:
@@ -68,7 +71,7 @@ class Net:
 
     def _outputs(self, training: bool) -> dict[str, Shape]:
         outs = [out for out in self.graph.outputs if out.training == training]
-        return {out.name: self.graph.type_of(out.value).plain().shape for out in outs}
+        return {out.name: self._shape(self.graph.type_of(out.value)) for out in outs}
 
     @cached_property
     def cost(self) -> Cost:
@@ -88,7 +91,7 @@ class Net:
 
     @property
     def macs(self) -> Size:
-        return self.cost.macs
+        return self.shown(self.cost.macs)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -98,6 +101,14 @@ class Net:
     def domains(self) -> dict[str, Domain]:
         """What each open size may be."""
         return dict(self._checked.elaborated.prove.domains)
+
+    def shown(self, size: Size) -> Size:
+        """A size as it reads best under the network's constraints: `H` for 8*floor(H/8) where 8 divides H."""
+        return simplified(size, self.domains) if symbols(size) else size
+
+    def shape_text(self, type: TensorType) -> str:
+        """`64 x H/2 x W/2`."""
+        return str(TensorType(tuple(self.shown(size) for size in type.shape)))
 
     @property
     def constraints(self) -> dict[str, str]:
@@ -127,9 +138,9 @@ class Net:
                     "name": layer.name,
                     "op": layer.op.name,
                     "inputs": list(layer.inputs),
-                    "shape": [_json(size) for size in layer.type.shape],
+                    "shape": [_json(self.shown(size)) for size in layer.type.shape],
                     "params": layer.params,
-                    "macs": _json(layer.macs),
+                    "macs": _json(self.shown(layer.macs)),
                     "at": place_of(layer.origin).place,
                 }
                 for layer in self.layers

@@ -758,3 +758,33 @@ def solve_divisible(f: Size, divisor: int, domains: Mapping[str, Domain]) -> Ver
     linear, all of whose coefficients but the constant are such multiples.
     """
     return solve_zero(f - divisor * floor_div(f, divisor), domains)
+
+
+def simplified(size: Size, domains: Mapping[str, Domain]) -> Size:
+    """The size with every floor that is a straight line on the domain written as one: 8*floor(H/8) is H where 8 | H.
+
+    The coefficients may be fractions (`H/8`), so the result is for reading and evaluating, not for further shapes.
+    """
+    if not isinstance(size, Formula):
+        return size
+    total: Size = 0
+    for monomial, coefficient in size.terms:
+        product: Any = coefficient
+        for atom in monomial:
+            product = product * _straightened(atom, domains)
+        total = total + product
+    return total
+
+
+def _straightened(atom: Atom, domains: Mapping[str, Domain]) -> Formula:
+    """The line a*n + b that the atom is on the domain of its symbol, if it is one; else the atom."""
+    formula = _formula_of(atom)
+    lines = _lines(formula, domains) if isinstance(atom, Floor) else None
+    if lines is None or not lines.starts:
+        return formula
+    slope = Fraction(lines.step, lines.modulus)
+    offsets = {value - slope * n for n, value in lines.starts}
+    if len(offsets) > 1:
+        return formula
+    line = symbol(lines.symbol) * slope + offsets.pop()
+    return line if isinstance(line, Formula) else formula

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netdsl.analysis import Measure
-from netdsl.graph import Call, Graph, Node, Repeat, live, parts, repeat_step, step_names
+from netdsl.graph import Call, Graph, Node, Repeat, live, repeat_step, step_names
 from netdsl.net import Net
 from netdsl.ops import Op
-from netdsl.size import Size
+from netdsl.size import Domain, Size
 from netdsl.source import place_of
 from netdsl.types import TensorType
 
@@ -17,15 +17,12 @@ Row = tuple[str, str, str, str, str]
 
 def network_table(net: Net, depth: int = 1) -> str:
     """The network as a table: a row for each element, those of blocks down to `depth` below them."""
-    measure = Measure(net.graph)
+    table = _Table(net, depth)
     rows: list[Row] = [("element", "what", "output", "parameters", "MACs")]
-    for name, shape in net.inputs.items():
-        rows.append((name, "input", str(TensorType(shape)), "", ""))
+    rows += [(name, "input", str(TensorType(shape)), "", "") for name, shape in net.inputs.items()]
     inference, training = live(net.graph), live(net.graph, training=True)
-    rows += _rows(net.graph, [i for i in range(len(net.graph.nodes)) if i in inference], 0, depth, measure)
-    extra = [i for i in sorted(training) if i not in inference]
-    if extra:
-        rows += _rows(net.graph, extra, 0, depth, measure, ", training only")
+    rows += table.elements(net.graph, sorted(inference), 0)
+    rows += table.elements(net.graph, sorted(training - inference), 0, ", training only")
     lines = [f"{net.name}: {_totals(net)}", "", *align(rows)]
     lines += ["", *limits(net)] if net.constraints else []
     return "\n".join(lines)
@@ -37,9 +34,10 @@ def limits(net: Net) -> list[str]:
     lines = ["valid for " + ", ".join(f"{name} >= {domain.lower}" for name, domain in domains.items())]
     for name, domain in domains.items():
         if domain.modulus > 1:
-            last = [fact for fact in net.derivation if fact.symbol == name and fact.domain.modulus == domain.modulus][0]
-            only = type(domain)(1, domain.modulus, domain.residues).describe(name)
-            lines.append(f"{only}: {last.reason} ({place_of(last.origin).place})")
+            narrowings = (fact for fact in net.derivation if fact.symbol == name)
+            decisive = next(fact for fact in narrowings if fact.domain.modulus == domain.modulus)
+            only = Domain(1, domain.modulus, domain.residues).describe(name)
+            lines.append(f"{only}: {decisive.reason} ({place_of(decisive.origin).place})")
     return lines
 
 
@@ -52,40 +50,47 @@ def _totals(net: Net) -> str:
     return f"{text}, {number(net.macs)} MACs"
 
 
-def _rows(
-    graph: Graph[TensorType], which: list[int], level: int, depth: int, measure: Measure, note: str = ""
-) -> Iterator[Row]:
-    names = step_names(graph)
-    for i in which:
-        node = graph.nodes[i]
-        name = "  " * level + (names[i] or node.name)
-        params, macs = measure.params(graph, node), measure.macs(graph, node)
-        yield name, what(node) + note, str(node.type), number(params) if params else "", number(macs) if macs else ""
-        if isinstance(node.op, Op) or level + 1 >= depth:
-            continue
-        step = 0
-        for run in parts(node.op):
-            body = run.call.body
-            inner = list(range(len(body.nodes)))
-            if isinstance(node.op, Repeat):
-                first = repeat_step(graph, names[i], step).rpartition(".")[2]
-                label = first if run.count == 1 else f"{first}…{int(first) + run.count - 1}"
-                count = f" * {run.count}" if run.count > 1 else ""
-                each = sum(measure.params(body, n) for n in body.nodes) * run.count
-                cost = sum((measure.macs(body, n) for n in body.nodes), start=0) * run.count
-                kind = body.title if body.kind == "block" else "path"
-                type = body.type_of(body.outputs[0].value)
-                yield (
-                    "  " * (level + 1) + label,
-                    kind + count,
-                    str(type),
-                    number(each) if each else "",
-                    number(cost) if cost else "",
-                )
-                if level + 2 < depth:
-                    yield from _rows(body, inner, level + 2, depth, measure)
+class _Table:
+    """The rows of a network, with what each costs."""
+
+    def __init__(self, net: Net, depth: int) -> None:
+        self.net, self.depth = net, depth
+        self.measure = Measure(net.graph)
+
+    def row(self, level: int, name: str, what: str, type: TensorType, params: int, macs: Size) -> Row:
+        macs = self.net.shown(macs)
+        cost = (number(params) if params else "", number(macs) if macs else "")
+        return ("  " * level + name, what, self.net.shape_text(type), *cost)
+
+    def elements(self, body: Graph[TensorType], which: Iterable[int], level: int, note: str = "") -> Iterator[Row]:
+        """A row for each element of a body, and below it those of what it calls."""
+        names = step_names(body)
+        for i in which:
+            node = body.nodes[i]
+            params, macs = self.measure.params(body, node), self.measure.macs(body, node)
+            yield self.row(level, names[i] or node.name, what(node) + note, node.type, params, macs)
+            if level + 1 >= self.depth or isinstance(node.op, Op):
+                continue
+            if isinstance(node.op, Call):
+                inner = node.op.body
+                yield from self.elements(inner, range(len(inner.nodes)), level + 1)
             else:
-                yield from _rows(body, inner, level + 1, depth, measure)
+                yield from self.steps(body, names[i], node.op, level + 1)
+
+    def steps(self, body: Graph[TensorType], name: str, repeat: Repeat[TensorType], level: int) -> Iterator[Row]:
+        """The steps of a repeat, equal ones in one row."""
+        step = 0
+        for run in repeat.runs:
+            inner = run.call.body
+            first = int(repeat_step(body, name, step).rpartition(".")[2])
+            label = str(first) if run.count == 1 else f"{first}…{first + run.count - 1}"
+            kind = inner.title if inner.kind == "block" else f"path of {len(inner.nodes)}"
+            said = kind if run.count == 1 else f"{kind} * {run.count}"
+            params = run.count * sum(self.measure.params(inner, node) for node in inner.nodes)
+            macs = run.count * sum((self.measure.macs(inner, node) for node in inner.nodes), start=0)
+            yield self.row(level, label, said, inner.type_of(inner.outputs[0].value), params, macs)
+            if level + 1 < self.depth:
+                yield from self.elements(inner, range(len(inner.nodes)), level + 1)
             step += run.count
 
 

@@ -12,7 +12,8 @@ a second opinion on its shapes, and a form can be used again wherever its `run` 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, product
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 
 T = TypeVar("T")
 Shape = tuple[int, ...]
-Env = dict[str, Any]
+Env = MutableMapping[str, Any]
 """What the names of a body stand for: numbers, and blocks as functions of a shape."""
 Run = Callable[[Shape, Env], Shape]
 
@@ -190,6 +191,8 @@ class Program:
     outputs: tuple[Shape, ...]
     training: tuple[Shape, ...]
     sites: tuple[Site, ...] = ()
+    declared: tuple[Code, ...] = ()
+    """The shapes in the `input` lines."""
 
     @property
     def text(self) -> str:
@@ -199,6 +202,10 @@ class Program:
         """The text with that fault, and from where to where the piece to blame stands in it."""
         broken, spans = lay(self.code, {site.piece: site.fault.text})
         return broken, *spans[site.blame]
+
+    def with_inputs(self, *shapes: str) -> str:
+        """The text with other input shapes."""
+        return lay(self.code, dict(zip(self.declared, shapes)))[0]
 
     @property
     def elements(self) -> list[Code]:
@@ -287,12 +294,13 @@ class Author:
         self.serial = count(1)
         self.room = 16
         self.labels: dict[str, Shape] = {}
-        self.lets: dict[str, Form] = {}
+        self.lets: dict[str, tuple[Shape, Form]] = {}
         self.blocks: dict[str, Definition] = {}
         self.codes: dict[str, Code] = {}
         self.numbers: list[str] = []
         self.params: list[Parameter] | None = None
         self.frame: Env = {}
+        self.enters: Shape = ()
         self.net: Env = {}
         self.conv_default: dict[str, Any] = {"kernel": 3, "mode": "same", "rounding": "exact"}
         self.pool_default: dict[str, Any] = {"kernel": 2, "stride": None, "rounding": "exact"}
@@ -342,15 +350,24 @@ class Author:
         """A new parameter of the block that is being drawn."""
         assert self.params is not None
         name = self.fresh("n")
-        default = None
-        if self.coin():
-            default = self.literal(v)
-            if shape and shape[0] == v and self.coin():
-                default = Number(text("C"), lambda shape, env: shape[0])
+        default = self.default_of(v) if self.coin() else None
         self.params.append(Parameter(name, v, default))
         self.numbers.append(name)
         env[name] = self.frame[name] = v
         return self.named(name)
+
+    def default_of(self, v: int) -> Number:
+        """A default with this value: a number, the channels of the block's input, a multiple of an earlier parameter."""
+        assert self.params is not None
+        ways = [self.literal(v)]
+        if self.enters[0] == v:
+            ways.append(Number(text("C"), lambda shape, env: shape[0]))
+        for other in self.params:
+            if other.value is not None and v % other.value == 0:
+                name, times = other.name, v // other.value
+                ways.append(Number(text(f"{times}*{name}", PRODUCT), lambda shape, env: times * env[name]))
+                break
+        return self.dice.pick(ways)
 
     def of_channels(self, kind: str, v: int) -> Number:
         q = self.dice.between(2, 4)
@@ -492,8 +509,7 @@ class Author:
             limited((prod(shape),))
             return (n.value(shape, env),)
 
-        made = self.element(shape, self.dice.pick(("FC", "FC", "LINEAR", "dense")), args, run)
-        return made if len(shape) == 1 else replace(made, code=replace(made.code, faults=()))
+        return self.element(shape, self.dice.pick(("FC", "FC", "LINEAR", "dense")), args, run)
 
     def flags(self) -> list[str]:
         return [self.dice.pick(FLAGS)] if self.coin(3) else []
@@ -751,12 +767,12 @@ class Author:
         name, first = self.fresh("i"), self.dice.between(1, 4)
         last = first + self.dice.between(0, 2)
         self.numbers.append(name)
-        body = self.path(shape, {**env, name: first}, depth - 1, 2)
+        body = self.path(shape, ChainMap({name: first}, env), depth - 1, 2)
         self.numbers.remove(name)
 
         def run(shape: Shape, env: Env) -> Shape:
             for i in range(first, last + 1):
-                shape = body.run(shape, {**env, name: i})
+                shape = body.run(shape, ChainMap({name: i}, env))
             return shape
 
         return Form(Code((f"for {name} in {first}..{last} do ", body.code), OPEN, body.code.commas), run)
@@ -821,8 +837,8 @@ class Author:
         run = self.conv_run(n, kernel, strides, ones, mode, pad, 1, "exact")
         return self.written_conv(shape, n, kernel, strides, ones, mode, pad, 1, "exact", run)
 
-    def joining(self, kind: str, branches: list[Form], shape: Shape, env: Env) -> Form | None:
-        """The branches with their operator between them."""
+    def joining(self, kind: str, branches: list[Form], shape: Shape, env: Env, sure: bool = True) -> Form | None:
+        """The branches with their operator between them. `sure`: whether it is known what comes out of each."""
         if all(branch.held for branch in branches):
             return None
         matches = [str(branch.code) == "match" for branch in branches]
@@ -844,7 +860,7 @@ class Author:
         except Misfit:
             return None
         codes = [branch.code for branch in branches]
-        if not any(matches):
+        if sure and not any(matches):
             codes = [self.breakable(code, out, kind) for code, out in zip(codes, outs)]
         if kind == "mean":
             args = [grouped(code) if code.commas or code.level < CONCAT else code for code in codes]
@@ -854,8 +870,8 @@ class Author:
         codes = [bound(code, level + 1) for code in codes]
         between = [self.dice.pick((f" {kind} ", f" {kind} ", f"\n    {kind} ", f" {kind}\n      ")) for _ in codes[1:]]
         code = joined(codes, between, level, join=True)
-        if kind == "|" and self.coin(6):
-            code = replace(code, parts=("| ", *code.parts))
+        if kind == "|" and self.coin(6):  # at the start of a line, a bar would go on with the line before
+            code = Code(("(| ", code, ")"))
         return Form(code, run)
 
     def breakable(self, code: Code, out: Shape, kind: str) -> Code:
@@ -889,8 +905,9 @@ class Author:
         if not self.in_net or not self.lets:
             return None
         name = self.dice.pick(list(self.lets))
-        form = self.lets[name]
-        return Form(text(name, calls=name), lambda shape, env: form.run(shape, self.net), solid=False)
+        drawn_for, form = self.lets[name]
+        calls = name if shape == drawn_for else ""
+        return Form(text(name, calls=calls), lambda shape, env: form.run(shape, self.net), solid=False)
 
     # --- blocks
 
@@ -932,11 +949,12 @@ class Author:
                 inner[param.name] = self.argument(given.get(param.name), param, shape, env, inner)
             return block.body.run(shape, inner)
 
-        code = Code((block.name,), calls=block.name)
+        calls = "" if again else block.name  # only of the first call it is sure what does not fit inside
+        code = Code((block.name,), calls=calls)
         if words or self.coin(4):
             between = [self.dice.pick((", ", ", ", ",", ",\n        ")) for _ in words[1:]]
             last = self.dice.pick((")", ")", ")", ",)")) if words else ")"
-            code = Code((block.name, "(", joined(words, between, OPEN) if words else "", last), calls=block.name)
+            code = Code((block.name, "(", joined(words, between, OPEN) if words else "", last), calls=calls)
         return Form(code, run)
 
     def argument(self, given: Number | Form | None, param: Parameter, shape: Shape, env: Env, inner: Env) -> Any:
@@ -952,8 +970,8 @@ class Author:
     def define(self, shape: Shape, env: Env, depth: int) -> Definition:
         """A new block, drawn for the shape on which it will be called first."""
         name = self.fresh("block_")
-        outer = self.params, self.numbers, self.frame
-        self.params, self.numbers, self.frame = [], [], {}
+        outer = self.params, self.numbers, self.frame, self.enters
+        self.params, self.numbers, self.frame, self.enters = [], [], {}, shape
         inner = self.frame
         try:
             kind = self.dice.pick(("plain", "plain", "wrapper", "recursive"))
@@ -965,7 +983,7 @@ class Author:
                 body = self.path(shape, inner, depth - 1)
             params = self.params
         finally:
-            self.params, self.numbers, self.frame = outer
+            self.params, self.numbers, self.frame, self.enters = outer
         heads = [Code((p.name, "=", p.default.code)) if p.default is not None else text(p.name) for p in params]
         head: list[str | Code] = [f"block {name}"]
         if heads:
@@ -992,7 +1010,7 @@ class Author:
 
         identity = Form(text("identity"), lambda shape, env: shape)
         match = Form(text("match"), lambda shape, env: ())
-        relu = self.activation(shape, env)
+        relu = Form(text(self.dice.pick(ACTIVATIONS[:3]), element=True), lambda shape, env: shape)
         kind = self.dice.pick(("chain", "residual", "dense", "twice", "mean", "repeat", "both"))
         if kind == "chain":
             return self.sequence([f(), relu])
@@ -1000,14 +1018,13 @@ class Author:
             return self.sequence([f(), f()])
         if kind == "repeat":
             return Form(text(f"{name} * 2", PRODUCT), lambda shape, env: env[name](env[name](shape)))
-        env = {**env, name: lambda shape: shape}
+        env = ChainMap({name: lambda shape: shape}, env)
         operator = {"residual": "+", "dense": "|", "mean": "mean", "both": "+"}[kind]
         second = {"residual": match, "both": f()}.get(kind, identity)
         if kind == "residual" and self.conv_default["mode"] != "same":
             second = identity
-        made = self.joining(operator, [f(), second], shape, env)
+        made = self.joining(operator, [f(), second], shape, env, sure=False)
         assert made is not None
-        made = replace(made, code=Code(tuple(made.code.parts), made.code.level, made.code.commas, join=True))
         return self.sequence([made, relu]) if self.coin() else made
 
     def recursive(self, name: str, shape: Shape, env: Env, depth: int) -> Form:
@@ -1015,7 +1032,7 @@ class Author:
         assert self.params is not None
         n = self.fresh("n")
         value = self.dice.between(1, 3)
-        self.params.append(Parameter(n, value, self.literal(2) if self.coin() else None))
+        self.params.append(Parameter(n, value, self.literal(value) if self.coin() else None))
         self.numbers.append(n)
         env[n] = self.frame[n] = value
         end = self.dice.pick(("", "end"))
@@ -1042,8 +1059,9 @@ class Author:
             return run(shape, inner)
 
         test = self.dice.pick((f"{n} == 1", f"{n} <= 1", f"not {n} > 1"))
-        alive = replace(base.code, commas=False)
-        code = Code((f"if {test} then ", bound(alive, PRODUCT), *after, "\n    else ", bound(step.code, PRODUCT), f" -> {name}({n} - 1{words})"), OPEN, step.code.commas or base.code.commas)
+        one, two = bound(base.code, PRODUCT), bound(step.code, PRODUCT)
+        first, then = (Code((one,)), Code((two,), dead=True)) if value == 1 else (Code((one,), dead=True), Code((two,)))
+        code = Code((f"if {test} then ", first, *after, "\n    else ", then, f" -> {name}({n} - 1{words})"), OPEN, one.commas or two.commas)
         ordered = sorted(self.params, key=lambda param: param.name != n)  # n comes first: the call gives it by position
         self.params[:] = ordered
         return Form(code, run)
@@ -1189,7 +1207,7 @@ class Author:
         inputs = self.inputs()
         statements: list[Code] = []
         header = self.header()
-        given = self.input_lines(inputs)
+        given, declared = self.input_lines(inputs)
         statements += self.default_lines(len(inputs[0][1]) - 1)
         shape = inputs[0][1]
         main: Shape | None = shape if len(inputs) == 1 else None
@@ -1235,7 +1253,7 @@ class Author:
         made = self.made_from(header, replaceable) if header is not None and replaceable and not self.symbolic and self.coin(6) else []
         code, live = self.assembled(header, given, statements, made, {line for _, line, _, _ in replaceable} if made else set())
         sites = tuple(self.sites(live))
-        return Program(code, tuple(size for _, size in inputs), tuple(outputs), tuple(training), sites)
+        return Program(code, tuple(size for _, size in inputs), tuple(outputs), tuple(training), sites, tuple(declared))
 
     def inputs(self) -> list[tuple[str, Shape]]:
         """Each with its name; the only one may have none."""
@@ -1262,14 +1280,15 @@ class Author:
             params.append(f"{name}={value}")
         return text("net " + self.fresh("net_") + (f"({', '.join(params)})" if params else ""))
 
-    def input_lines(self, inputs: list[tuple[str, Shape]]) -> list[Code]:
-        lines = []
+    def input_lines(self, inputs: list[tuple[str, Shape]]) -> tuple[list[Code], list[Code]]:
+        """The lines, and the shapes in them."""
+        lines, declared = [], []
         for name, shape in inputs:
             if name:
                 self.labels[name] = shape
-            shown = self.extent_of_input(shape)
-            lines.append(text(f"input {name} = {shown}" if name else f"input {shown}"))
-        return lines
+            declared.append(text(self.extent_of_input(shape)))
+            lines.append(Code((f"input {name} = " if name else "input ", declared[-1])))
+        return lines, declared
 
     def extent_of_input(self, shape: Shape) -> str:
         sizes = [str(n) for n in shape]
@@ -1302,7 +1321,7 @@ class Author:
             name = self.dice.pick(list(self.labels))
             found = self.labels[name]
             label = Form(text(name), lambda shape, env: found, held=True, solid=False)
-            return self.sequence([label, *self.steps(found, self.net, 2, 2)]) if self.coin(4) is False else label
+            return label if self.coin(4) else self.sequence([label, *self.steps(found, self.net, 2, 2)])
         forms = self.steps(shape, self.net, 3, 3)
         return self.lines(forms) if len(forms) > 1 and self.coin(5) else self.sequence(forms)
 
@@ -1330,8 +1349,8 @@ class Author:
             return self.side_line()
         name = self.fresh("let_")
         form = self.path(shape, self.net, 1, 2)
-        self.lets[name], self.codes[name] = form, form.code
-        return Code((f"let {name} = ", replace(form.code, dead=True)))
+        self.lets[name], self.codes[name] = (shape, form), form.code
+        return Code((f"let {name} = ", Code((form.code,), dead=True)))
 
     def side_line(self) -> Code:
         """`let s = pool4 -> CONV 21 1x1`."""
@@ -1381,10 +1400,7 @@ class Author:
             join = piece if piece.join else join
             if piece.calls and piece.calls not in reached:
                 reached.add(piece.calls)
-                code = self.codes[piece.calls]
-                # What a `let` names stands in its line as a dead copy: only the blocks' text is looked for.
-                if piece.calls in self.blocks:
-                    todo.append(code)
+                todo.append(self.codes[piece.calls])
             for fault in piece.faults:
                 if not piece.blames_join:
                     yield Site(piece, fault, piece)
@@ -1405,3 +1421,62 @@ class Author:
 def programs(draw: st.DrawFn) -> Program:
     """Networks that must be accepted."""
     return Author(Drawn(draw)).program()
+
+
+@st.composite
+def symbolic_programs(draw: st.DrawFn) -> Program:
+    """Networks that make sense with open heights and widths: `with_inputs("3 x H x W")`. The text has sizes that fit."""
+    return Author(Drawn(draw), symbolic=True).program()
+
+
+VOCABULARY = (
+    *"CONV POOL MAXPOOL AVGPOOL FC GAP BN RELU LRN DROPOUT FLATTEN UPSAMPLE DECONV SOFTMAX conv relu bn conv3-8".split(),
+    *"net block import input output default freeze let with if then else for in do and or not x".split(),
+    *"identity match mean residual basic bottleneck stage fire inception dense_block fractal transition preact".split(),
+    *"a b c f n i C H W D a.b é same valid floor ceil max min round pad groups stride k init he nobias linear".split(),
+    *"-> + | * / - = == != < <= > >= : ; , . .. ( ) [ ] ( ) ? # \" ' { } × → & @ \\ ~".split(),
+    *"0 1 2 3 4 8 16 0.5 1e3 1e-4 1e99 3x3 1x1 3x 2x2x2 0x0 /2 /0 /(1+1) 999999999 1000000000000000000 99999999999999999999 1/3".split(),
+    "\n", "\n", "\n", "\r\n", "\r", "\t", " ", "input 3 x 8 x 8\n", "net n\n", "input 3 x H x W\n", "(CONV 4) * 2", "f(2, c=3)", 'import "lenet5"\n',
+    "block f(n, c=C) = ", "f(n-1)", "\n  ", "# c\n", "\0", "\u2028", "\ufeff", "\U0001f642", "\x0b", "\x0c", "\x85",
+)  # fmt: skip
+
+
+def pieces_of(source: str) -> list[str]:
+    """The text cut into tokens and blanks."""
+    return re.findall(r"\s|\w+|->|==|!=|<=|>=|\.\.|.", source, re.DOTALL)
+
+
+@st.composite
+def soups(draw: st.DrawFn) -> str:
+    """Words of the language in no order."""
+    words = draw(st.lists(st.sampled_from(VOCABULARY), max_size=25))
+    blanks = draw(st.sampled_from((" ", " ", "", "\n")))
+    start = draw(st.sampled_from(("", "net n\ninput 3 x 8 x 8\n", "input 4 x H x W\n", "block f(n=2) = ")))
+    return start + blanks.join(words)
+
+
+@st.composite
+def mangled(draw: st.DrawFn) -> str:
+    """A program in which a few words or characters were removed, doubled, exchanged or replaced."""
+    source = draw(programs()).text
+    pieces = pieces_of(source) if draw(st.integers(0, 3)) else list(source)
+    for _ in range(draw(st.integers(1, 3))):
+        if not pieces:
+            break
+        at, other = draw(st.integers(0, len(pieces) - 1)), draw(st.integers(0, len(pieces) - 1))
+        kind = draw(st.sampled_from(("delete", "double", "swap", "replace", "insert", "cut", "copy")))
+        if kind == "delete":
+            del pieces[at]
+        elif kind == "double":
+            pieces.insert(at, pieces[at])
+        elif kind == "swap":
+            pieces[at], pieces[other] = pieces[other], pieces[at]
+        elif kind == "replace":
+            pieces[at] = draw(st.sampled_from(VOCABULARY))
+        elif kind == "insert":
+            pieces.insert(at, draw(st.sampled_from(VOCABULARY)))
+        elif kind == "cut":
+            del pieces[at : at + draw(st.integers(1, 20))]
+        else:
+            pieces[at:at] = pieces[other : other + draw(st.integers(1, 20))]
+    return "".join(pieces)

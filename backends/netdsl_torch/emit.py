@@ -120,7 +120,7 @@ class Module:
     def tuple_class(self, name: str, what: str, outs: list) -> str:  # type: ignore[type-arg]
         lines = [f"class {name}(NamedTuple):", f'    """{what}."""', ""]
         for out in outs:
-            lines.append(f"    {field(out.name)}: Tensor  # N x {self.graph.type_of(out.value)}")
+            lines.append(f"    {field(out.name)}: Tensor  # N x {self.net.shape_text(self.graph.type_of(out.value))}")
         return "\n".join(lines)
 
     # --- classes -------------------------------------------------------------------------------------------------------
@@ -135,14 +135,16 @@ class Module:
 
     def block_docstring(self, cls: Class) -> list[str]:
         title = " ".join((cls.body.title or cls.body.name).split())
-        shapes = list(
-            dict.fromkeys(f"{body.inputs[0].type} -> {body.type_of(body.outputs[0].value)}" for body in cls.bodies)
-        )
+        shapes = list(dict.fromkeys(self.from_to(body) for body in cls.bodies))
         what = f"`{title}`" if cls.body.kind == "block" else f"A step of `{title}`"
         shown = shapes[:6] + ([f"… and {len(shapes) - 6} more"] if len(shapes) > 6 else [])
         if len(shown) == 1:
             return [f'"""{what}: {shown[0]}."""']
         return [f'"""{what}:', "", *(f"    {shape}" for shape in shown), '"""']
+
+    def from_to(self, body: Graph[TensorType]) -> str:
+        before, after = body.inputs[0].type, body.type_of(body.outputs[0].value)
+        return f"{self.net.shape_text(before)} -> {self.net.shape_text(after)}"
 
     def main(self) -> str:
         """The class of the network."""
@@ -167,8 +169,10 @@ class Module:
         else:
             lines = [*lines, f"return {finals[0][1]}"] if heads else returning(lines, finals[0][1])
         kinds = ["Tensor" if len(finals) == 1 else self.output_class, *([self.training_class] if heads else [])]
-        ins = ", ".join(f"N x {input.type}" for input in graph.inputs)
-        outs = ", ".join(f"N x {graph.type_of(out.value)}" for out in graph.outputs if not out.training)
+        ins = ", ".join(f"N x {self.net.shape_text(input.type)}" for input in graph.inputs)
+        outs = ", ".join(
+            f"N x {self.net.shape_text(graph.type_of(out.value))}" for out in graph.outputs if not out.training
+        )
         doc = [
             f'"""{ins} -> {outs}.'
             + (" In training a named tuple, with the auxiliary outputs." if heads else "")
@@ -209,7 +213,7 @@ class Module:
 
         def text(node: Node[TensorType]) -> str:
             where = _line(node.origin[0]) if node.origin else ""
-            said = ", ".join(filter(None, [str(node.type) if shapes else "", where]))
+            said = ", ".join(filter(None, [self.net.shape_text(node.type) if shapes else "", where]))
             return f"  # {said}" if said else ""
 
         return text
@@ -224,7 +228,8 @@ def returning(lines: list[str], result: str) -> list[str]:
 
 def class_name_of(net: Net) -> str:
     """The name of the network as its title writes it (ResNet-50 → ResNet50), else its own in CamelCase."""
-    words = re.split(r"[^0-9A-Za-z]+", net.source.text.split("\n", 1)[0].partition("(")[0].lstrip("# "))
+    title = net.source.text.split("\n", 1)[0].partition("(")[0]
+    words = re.split(r"[^0-9A-Za-z]+", title) if title.startswith("#") else []
     wanted = net.name.replace("_", "").lower()
     for first in range(len(words)):
         for last in range(first + 1, len(words) + 1):

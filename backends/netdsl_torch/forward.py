@@ -118,7 +118,10 @@ class Forward:
         wanted, role = self.wanted(i)
         if self.deserves(i):
             return self.fresh(wanted, i)
-        for v in self.reachable(self.body.nodes[i]):
+        node = self.body.nodes[i]
+        if len(node.inputs) > 1 and self.is_free("x", i):
+            return "x"  # branches have met: the main path goes on
+        for v in self.reachable(node):
             name = self.text[v]
             if self.holder.get(name) == v and not self.is_needed(v, i) and not (role and name == "x"):
                 return name

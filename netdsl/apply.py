@@ -1,0 +1,518 @@
+"""How is a block applied?  Calls with a body each, built once for equal arguments; repeats; blocks spliced into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netdsl import tree as t
+from netdsl.build import Builder, Tensor, given_sizes
+from netdsl.diagnostic import Stop, diagnose
+from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
+from netdsl.graph import Call, Graph, Repeat, Run, output_of
+from netdsl.ops import Op
+from netdsl.size import Formula, trace_of
+from netdsl.source import Origin, Span
+from netdsl.types import Draft, TensorType
+from netdsl.values import (
+    Builtin,
+    Function,
+    Held,
+    Num,
+    Path,
+    Poison,
+    Primitive,
+    Scope,
+    Thunk,
+    Value,
+    arithmetic,
+    free_names,
+    kind_of,
+    roots,
+)  # fmt: skip
+
+MAX_DEPTH = 200
+"""How deep blocks may call one another."""
+MAX_ELEMENTS = 250_000
+"""How many different elements a network may have: what is repeated counts once."""
+MAX_UNROLLED = 10_000_000
+"""How many elements it may have with repeats counted."""
+MAX_STEPS = 100_000
+"""How many steps a `for` may take."""
+
+Made = tuple[Call[Draft], list[Tensor], Draft]
+"""A call, the tensors from outside that its body takes, and the type that comes out."""
+
+
+class Applier(Evaluator):
+    """Applies blocks. `run` applies an expression; what expressions there are is the Elaborator's matter."""
+
+    def run(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
+        """The output of the block that `expr` is, on `x`."""
+        raise NotImplementedError
+
+    def primitive(
+        self, op: type[Op], head: str, args: tuple[t.Arg, ...], expr: t.Expr, scope: Scope, x: Tensor | None
+    ) -> Tensor:
+        """One application of a primitive."""
+        raise NotImplementedError
+
+    def not_a_layer(self, value: Value, expr: t.Expr) -> Tensor:
+        if not isinstance(value, Poison):
+            helps = ("a repeat has the block first: `(CONV 64) * 2`",) if isinstance(expr, t.Product) else ()
+            self.fail(
+                "E0210",
+                f"a layer or a block is needed here, and `{short(expr)}` is {kind_of(value)}",
+                expr.span,
+                helps=helps,
+            )
+        return self.failed()
+
+    def apply(self, value: Value, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
+        """A value that is used as a layer. One that came as a block's argument is spliced in here."""
+        if isinstance(value, Held):
+            return self.builder.local(value.tensor)
+        if isinstance(value, Builtin):
+            if value.name == "identity":
+                return self.need_input(x, expr)
+            self.fail(
+                "E0210",
+                f"`{value.name}` needs something to match: use it in a sum, `f + match`"
+                if value.name == "match"
+                else f"`{value.name}` takes blocks: `mean(a, b)`",
+                expr.span,
+            )
+            return self.failed()
+        if isinstance(value, Function):
+            return self.apply_function(value, expr, self.is_parameter(expr, scope), x)
+        if isinstance(value, Path):
+            if self.is_parameter(expr, scope) and (function := self.given_function(value, x)) is not None:
+                return self.apply_function(function, expr, True, x)
+            self.push(expr.span)
+            out = self.run(value.expr, value.scope, x)
+            self.trail.pop()
+            return out
+        if isinstance(value, Primitive):
+            return self.primitive(value.op, value.op.spellings[0], (), expr, scope, x)
+        return self.not_a_layer(value, expr)
+
+    def is_parameter(self, expr: t.Expr, scope: Scope) -> bool:
+        """Whether the block that is applied came in as an argument: then its elements join those of the body."""
+        head = expr.head if isinstance(expr, t.Call) else expr
+        found = scope.find(head.id) if isinstance(head, t.Name) else None
+        return found is not None and found[1].kind == "block"
+
+    def need_input(self, x: Tensor | None, expr: t.Expr) -> Tensor:
+        if x is not None:
+            return x
+        self.fail(
+            "E0212", "there is no input here", expr.span, "nothing reaches this element",
+            helps=("declare one before it: `input 3 x 224 x 224`", "with several inputs, start the path from one of them by its name"),
+        )  # fmt: skip
+        return self.failed()
+
+    def given_function(self, value: Path, x: Tensor | None) -> Function | None:
+        """The block that an argument calls, if it is nothing but a call: `bottleneck(64)`."""
+        inner = ungroup(value.expr)
+        if not isinstance(inner, t.Name | t.Call) or self.is_plain(inner, value.scope):
+            return None
+        return self.function_of(inner, value.scope, x)
+
+    def push(self, span: Span) -> None:
+        """Enters a call. A trail that is too long ends the run: the blocks call one another without end."""
+        self.trail.append(span)
+        if len(self.trail) > MAX_DEPTH:
+            raise Stop(
+                diagnose(
+                    "E0402",
+                    f"blocks call one another more than {MAX_DEPTH} deep: `{short_text(span.text)}` has no end",
+                    self.trail_ends(),
+                    helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
+                )  # fmt: skip
+            )
+
+    def trail_ends(self) -> Origin:
+        """The innermost call and the outermost: the middle of an endless trail says nothing."""
+        outermost = next((span for span in self.trail if span.source.own), self.trail[0])
+        return (self.trail[-1], outermost) if outermost is not self.trail[-1] else (outermost,)
+
+    def function_of(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Function | None:
+        """The block that a name or a call stands for, with the arguments that it was given so far."""
+        while isinstance(expr, t.Group):
+            expr = expr.inner
+        if isinstance(expr, t.Name):
+            value = self.name_value(expr, scope, x)
+        elif isinstance(expr, t.Call):
+            inner = self.function_of(expr.head, scope, x)
+            return None if inner is None else self.bind_call(inner, expr, scope)
+        else:
+            value = Path(expr, scope)
+        if isinstance(value, Path) and isinstance(ungroup(value.expr), t.Name | t.Call) and value.expr is not expr:
+            return self.function_of(ungroup(value.expr), value.scope, x)
+        if isinstance(value, Function):
+            return value
+        if not isinstance(value, Poison):
+            self.fail(
+                "E0203", f"`{short(expr)}` is {kind_of(value)} without parameters, so it takes no arguments", expr.span,
+                helps=("give it as the call of a block: `f = bottleneck(64)` takes `f(stride=2)`",) if isinstance(value, Path) else (),
+            )  # fmt: skip
+        return None
+
+    def bind_call(self, function: Function, expr: t.Call, scope: Scope) -> Function | None:
+        """The block with the call's arguments added; a named one replaces what was given before."""
+        params = [param.name for param in function.block.params]
+        bound = dict(function.bound)
+        named = {arg.name for arg in expr.args if isinstance(arg, t.Keyword)}
+        free = [name for name in params if name not in bound and name not in named]
+        fresh: set[str] = set()
+        name, ok = function.block.name.id, True
+        for arg in expr.args:
+            if isinstance(arg, t.Keyword):
+                if arg.name not in params:
+                    self.fail(
+                        "E0204",
+                        f"`{name}` has no parameter `{arg.name}`",
+                        arg.span,
+                        helps=(f"it has {_list(params)}",) if params else ("it has none",),
+                    )
+                    ok = False
+                elif arg.name in fresh:
+                    self.fail("E0204", f"`{arg.name}` is given twice", arg.span)
+                    ok = False
+                fresh.add(arg.name)
+                bound[arg.name] = Thunk(arg.value, scope)
+            elif isinstance(arg, t.Expr):
+                if not free:
+                    self.fail(
+                        "E0203",
+                        f"`{name}` takes {counted(len(params), 'argument')}, and `{short(arg)}` is one more",
+                        arg.span,
+                        helps=(f"its parameters are {_list(params)}",) if params else (),
+                    )
+                    return None
+                bound[free.pop(0)] = Thunk(arg, scope)
+        return function.replace(bound=tuple(bound.items())) if ok else None
+
+    def apply_function(self, function: Function, expr: t.Expr, splice: bool, x: Tensor | None) -> Tensor:
+        x = self.need_input(x, expr)
+        if splice:
+            return self.splice(function, expr, x)
+        made = self.call(function, expr, x)
+        if made is None:
+            return self.failed()
+        call, captured, type = made
+        return self.builder.add(call, [self.builder.local(x), *captured], type, self.origin(expr.span))
+
+    def arguments(self, function: Function, x: Tensor, expr: t.Expr) -> dict[str, Value] | None:
+        """What was given, evaluated where the block is applied; None where something failed."""
+        values: dict[str, Value] = {}
+        for name, given in function.bound:
+            value = self.evaluate(given.expr, given.scope, x) if isinstance(given, Thunk) else given
+            if isinstance(value, Poison):
+                return None
+            values[name] = value
+        missing = [p.name for p in function.block.params if p.default is None and p.name not in values]
+        if missing:
+            self.fail(
+                "E0203",
+                f"`{function.block.name.id}` needs {_list(missing)}",
+                expr.span,
+                helps=(f"`{_signature(function.block)}`",),
+            )
+            return None
+        return values
+
+    def enter_scope(self, function: Function, values: dict[str, Value], x: Tensor) -> Scope | None:
+        """The names of the block's body: its arguments, then its defaults, which see the input and what stands before."""
+        scope = Scope("block", function.scope)
+        for param in function.block.params:
+            if param.name in values:
+                scope.names[param.name] = values[param.name]
+                continue
+            assert param.default is not None
+            value = self.evaluate(param.default, scope, x)
+            if isinstance(value, Poison):
+                return None
+            scope.names[param.name] = value
+        return scope
+
+    def splice(self, function: Function, expr: t.Expr, x: Tensor) -> Tensor:
+        """The block's elements become elements of the body that received the block as an argument."""
+        values = self.arguments(function, x, expr)
+        if values is None:
+            return self.failed()
+        for name, value in values.items():
+            if isinstance(value, Num) and not self.builder.is_own(value):
+                values[name] = self.builder.parameter(name, value)
+        self.push(expr.span)
+        scope = self.enter_scope(function, values, x)
+        out = self.failed() if scope is None else self.run(function.block.body, scope, x)
+        self.trail.pop()
+        return out
+
+    def call(self, function: Function, expr: t.Expr, x: Tensor) -> Made | None:
+        """The body of the block at these arguments and this input, built once; None where it fails."""
+        values = self.arguments(function, x, expr)
+        if values is None:
+            return None
+        key = (
+            id(function.block),
+            tuple((name, self.key(value, False)) for name, value in values.items()),
+            x.type,
+            id(self.defaults),
+        )
+        self.push(expr.span)
+        if key not in self.bodies:
+            self.bodies[key] = None  # a body that fails is reported once
+            self.bodies[key] = self.build_body(function, values, x)
+        self.trail.pop()
+        made = self.bodies[key]
+        if made is None:
+            return None
+        body, captured, given = made
+        numbers = {name: self.own_given(name, values, given) for name in given}
+        call = Call(body, given_sizes(numbers))
+        return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
+
+    def own_given(self, name: str, values: dict[str, Value], given: dict[str, Num]) -> Num:
+        value = values.get(name)
+        number = value if isinstance(value, Num) else given[name]
+        if number.trace is None or self.builder.is_own(number):
+            return number
+        return self.builder.parameter(name, number)
+
+    def build_body(
+        self, function: Function, values: dict[str, Value], x: Tensor
+    ) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
+        outer, base = self.builder, self.base
+        builder = Builder("block", function.block.name.id, outer)
+        self.builder, self.base = builder, len(self.trail)
+        try:
+            inner = builder.add_input(builder.enter(x.type), x.origin, "x")
+            for name, value in values.items():
+                if isinstance(value, Num):
+                    values = {**values, name: builder.parameter(name, value)}
+            scope = self.enter_scope(function, values, inner)
+            out = self.failed() if scope is None else self.run(function.block.body, scope, inner)
+            if out.failed:
+                return None
+            body = builder.finish([("out", builder.local(out), False)], title_of(function, values))
+            return body, list(builder.captured), builder.given
+        finally:
+            self.builder, self.base = outer, base
+
+    def key(self, value: Value, traced: bool) -> object:
+        """Equal keys mean equal bodies. `traced`: whether the number's formula counts, too."""
+        if isinstance(value, Num):
+            return ("number", value.value, value.trace if traced else None)
+        if isinstance(value, Held):
+            return ("tensor", id(value.tensor))
+        if isinstance(value, Path | Thunk):
+            return ("path", id(value.expr), self.scope_key(value.expr, value.scope))
+        if isinstance(value, Function):
+            return ("block", id(value.block), tuple((name, self.key(given, True)) for name, given in value.bound))
+        return value
+
+    def scope_key(self, expr: t.Expr, scope: Scope) -> object:
+        if id(expr) not in self.free:
+            self.free[id(expr)] = frozenset(free_names(expr))
+        found = [(name, scope.find(name)) for name in sorted(self.free[id(expr)])]
+        return tuple(
+            (name, self.key(hit[0], True)) for name, hit in found if hit and hit[1].kind not in ("file", "prelude")
+        )
+
+    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None) -> Tensor:
+        """`f * n`: n copies in sequence, each with weights of its own."""
+        if "/" in expr.ops:
+            self.fail("E0210", "`/` divides numbers; a stride is written `CONV 64 /2`", expr.span)
+            return self.failed()
+        n = Num(1)
+        for item in expr.items[1:]:
+            value = self.evaluate(item, scope, x)
+            if isinstance(value, Poison):
+                return self.failed()
+            if not isinstance(value, Num) or not isinstance(value.value, int):
+                whole = isinstance(value, Num) and not isinstance(value.value, Formula)
+                code = "E0308" if isinstance(value, Num) and not whole else "E0202"
+                shown = f"{value}" if isinstance(value, Num) else kind_of(value)
+                self.fail(code, f"a repeat needs a whole number, and `{short(item)}` is {shown}", item.span)
+                return self.failed()
+            if value.value < 1:
+                self.fail(
+                    "E0401",
+                    f"a repeat of {value}: at least 1 is needed",
+                    item.span,
+                    f"`{short(item)}` is {value}",
+                    helps=("leave the element out where it should not be: `if n > 0 then … else identity`",),
+                )
+                return self.failed()
+            self.builder.pin(roots(value))
+            n = arithmetic("*", n, value)
+        times = n.value
+        assert isinstance(times, int)
+        if times > MAX_UNROLLED:
+            raise Stop(
+                diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span))
+            )
+        return self.repeat(
+            lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True
+        )
+
+    def run_for(self, expr: t.For, scope: Scope, x: Tensor | None) -> Tensor:
+        """`for i in a..b do f`: f at i = a, then at a + 1, … then at b."""
+        bounds = []
+        for item in (expr.first, expr.last):
+            value = self.operand(item, scope, x)
+            if isinstance(value, Poison):
+                return self.failed()
+            if not isinstance(value.value, int):
+                self.fail("E0202", f"`for` counts in whole numbers, and `{short(item)}` is {value}", item.span)
+                return self.failed()
+            self.builder.pin(roots(value))
+            bounds.append(value.value)
+        first, last = bounds
+        if last < first:
+            self.fail("E0401", f"`for` from {first} to {last} has no step", expr.first.span.to(expr.last.span))
+            return self.failed()
+        if last - first >= MAX_STEPS:
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"a `for` of {last - first + 1:,} steps is more than {MAX_STEPS:,}",
+                    self.full_origin(expr.span),
+                )
+            )
+
+        def step(i: int, at: Tensor) -> Made | None:
+            return self.step(expr.body, Scope("path", scope, {expr.var: Num(first + i)}), at)
+
+        return self.repeat(step, last - first + 1, expr, self.need_input(x, expr), False)
+
+    def repeat(
+        self,
+        step: Callable[[int, Tensor], Made | None],
+        times: int,
+        expr: t.Expr,
+        x: Tensor,
+        alike: bool,
+    ) -> Tensor:
+        """The steps in sequence. Once a step of equal ones leaves the type as it is, so do all that follow."""
+        if x.failed:
+            return self.failed()
+        running = self.builder.local(x)
+        inputs = [running]
+        runs: list[Run[Draft]] = []
+        i = 0
+        while i < times:
+            made = step(i, running)
+            if made is None:
+                return self.failed()
+            call, captured, type = made
+            for tensor in captured:
+                if tensor not in inputs:
+                    inputs.append(tensor)
+            settled = alike and _same_traced(type, running.type)
+            count = times - i if settled else 1
+            if runs and runs[-1].call == call:
+                count += runs.pop().count
+            runs.append(Run(call, count, tuple(inputs.index(tensor) for tensor in captured)))
+            running = Tensor(self.builder, type, self.origin(expr.span))
+            i = times if settled else i + 1
+            self.count(expr.span)
+        out = running.type
+        return self.builder.add(Repeat(tuple(runs)), inputs, out, self.origin(expr.span))
+
+    def step(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
+        """One copy: the body of the block that is called, or a path of its own."""
+        inner = ungroup(expr)
+        if isinstance(inner, t.Name | t.Call) and not (isinstance(inner, t.Call) and inner.head.id == "mean"):
+            function = self.given_function(Path(inner, scope), x)
+            if function is not None:
+                return self.call(function, inner, x)
+        return self.path(expr, scope, x)
+
+    def is_plain(self, expr: t.Expr, scope: Scope) -> bool:
+        """Whether following names leads to a primitive or a tensor, not to a block."""
+        for _ in range(MAX_DEPTH):
+            expr = ungroup(expr)
+            head = expr.head if isinstance(expr, t.Call) else expr
+            found = scope.find(head.id) if isinstance(head, t.Name) else None
+            if found is None or isinstance(found[0], Primitive | Held | Builtin | Num):
+                return True
+            if isinstance(found[0], Function):
+                return False
+            if not isinstance(found[0], Path):
+                return True
+            expr, scope = found[0].expr, found[0].scope
+            if not isinstance(ungroup(expr), t.Name | t.Call):
+                return True
+        return True
+
+    def path(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
+        """An unnamed body: part of the block around it, so its numbers are that block's."""
+        assert isinstance(x.type, TensorType)
+        key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), id(self.defaults))
+        kept = self.builder.home.paths
+        if key not in kept:
+            outer = self.builder
+            self.builder = Builder("path", outer.name, outer)
+            try:
+                inner = self.builder.add_input(x.type, x.origin, "x")
+                out = self.run(expr, scope, inner)
+                if out.failed:
+                    return None
+                kept[key] = self.builder.finish([("out", self.builder.local(out), False)]), list(self.builder.captured)
+            finally:
+                self.builder = outer
+        body, captured = kept[key]
+        return Call(body), [self.builder.local(tensor) for tensor in captured], body.type_of(body.outputs[0].value)
+
+    def count(self, span: Span) -> None:
+        self.made += 1
+        if self.made > MAX_ELEMENTS:
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"the network has more than {MAX_ELEMENTS:,} different elements",
+                    self.full_origin(span)[-1:],
+                    "the budget ends here",
+                )
+            )
+
+
+def _same_traced(a: Draft, b: Draft) -> bool:
+    return (
+        a == b
+        and isinstance(a, TensorType)
+        and isinstance(b, TensorType)
+        and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
+    )
+
+
+def title_of(function: Function, values: dict[str, Value]) -> str:
+    """`residual(bottleneck)`: the block and the blocks it was given, for names of classes."""
+    inner = [name for value in values.values() if (name := _block_name(value))]
+    name = function.block.name.id
+    return f"{name}({', '.join(inner)})" if inner else name
+
+
+def _block_name(value: Value) -> str:
+    """The block that a value stands for, through names that were passed on."""
+    while isinstance(value, Path):
+        expr = ungroup(value.expr)
+        head = expr.head if isinstance(expr, t.Call) else expr
+        found = value.scope.find(head.id) if isinstance(head, t.Name) else None
+        if found is None:
+            return head.id.lower() if isinstance(head, t.Name) else ""
+        value = found[0]
+    if isinstance(value, Primitive):
+        return value.op.spellings[0].lower()
+    return value.block.name.id if isinstance(value, Function) else ""
+
+
+def _list(names: list[str]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f" and {quoted[-1]}"
+
+
+def _signature(block: t.Block) -> str:
+    return f"{block.name.id}({', '.join(param.span.text for param in block.params)})"
