@@ -2,8 +2,8 @@
 
     python benchmarks/check_speed.py [--rounds N] [--json FILE]
 
-1. Processes: `netdsl check specs/googlenet.net` against bare `python -c pass`, alternating, medians. Three cases: the file
-   is as it was at the last check, it was edited since, and nothing is cached at all.
+1. Processes: `netdsl check specs/googlenet.net` against bare `python -c pass`, alternating, medians. Three cases: the
+   file is as it was at the last check, it was edited since, and nothing is cached at all.
 2. In process, per network: each stage, against building the same network on PyTorch's meta device and running it there
    once, which is how one finds shape errors without netdsl (torch's import is not counted; skipped without torch).
 """
@@ -138,7 +138,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="repetitions of each measurement (15)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     args = parser.parse_args()
-    machine = f"{platform.node()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    processor = platform.processor() or platform.machine()
+    machine = f"{platform.node()}, {processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"machine: {machine}\n")
     whole = processes(args.rounds)
     bare = whole["python -c pass"]

@@ -22,9 +22,14 @@ __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Net", "SpecError", "UsageError", "compile", "load", "loads"]
 
 _HOMES = {
-    "Diagnostic": "netdsl.diagnostic", "SpecError": "netdsl.diagnostic", "UsageError": "netdsl.network",
-    "Net": "netdsl.net", "compile": "netdsl.net", "load": "netdsl.net", "loads": "netdsl.net",
-}  # fmt: skip
+    "Diagnostic": "netdsl.diagnostic",
+    "SpecError": "netdsl.diagnostic",
+    "UsageError": "netdsl.network",
+    "Net": "netdsl.net",
+    "compile": "netdsl.net",
+    "load": "netdsl.net",
+    "loads": "netdsl.net",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,9 @@
-"""How is a block applied?  Calls with a body each, built once for equal arguments; repeats; blocks spliced into blocks."""
+"""How is a block applied?  Calls, whose bodies are built once; repeats; blocks spliced into blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
@@ -28,19 +29,27 @@ from netdsl.values import (
     free_names,
     kind_of,
     roots,
-)  # fmt: skip
+)
 
 MAX_DEPTH = 200
 """How deep blocks may call one another."""
 MAX_ELEMENTS = 250_000
 """How many different elements a network may have: what is repeated counts once."""
+MAX_BODIES = 5_000
+"""How many different bodies: calls of blocks with different arguments or inputs, and steps that differ."""
 MAX_UNROLLED = 10_000_000
 """How many elements it may have with repeats counted."""
-MAX_STEPS = 100_000
+MAX_CALLS = 50_000
+"""How many times blocks may be applied, those passed into others included."""
+MAX_STEPS = 10_000
 """How many steps a `for` may take."""
 
 Made = tuple[Call[Draft], list[Tensor], Draft]
 """A call, the tensors from outside that its body takes, and the type that comes out."""
+
+
+UNDER_WAY: Any = "under way"
+"""Stands for a body that is being built: whoever meets it calls itself without end."""
 
 
 class Applier(Evaluator):
@@ -105,9 +114,15 @@ class Applier(Evaluator):
         if x is not None:
             return x
         self.fail(
-            "E0212", "there is no input here", expr.span, "nothing reaches this element",
-            helps=("declare one before it: `input 3 x 224 x 224`", "with several inputs, start the path from one of them by its name"),
-        )  # fmt: skip
+            "E0212",
+            "there is no input here",
+            expr.span,
+            "nothing reaches this element",
+            helps=(
+                "declare one before it: `input 3 x 224 x 224`",
+                "with several inputs, start the path from one by its name",
+            ),
+        )
         return self.failed()
 
     def given_function(self, value: Path, x: Tensor | None) -> Function | None:
@@ -120,15 +135,24 @@ class Applier(Evaluator):
     def push(self, span: Span) -> None:
         """Enters a call. A trail that is too long ends the run: the blocks call one another without end."""
         self.trail.append(span)
-        if len(self.trail) > MAX_DEPTH:
+        self.calls += 1
+        if self.calls > MAX_CALLS:
             raise Stop(
-                diagnose(
-                    "E0402",
-                    f"blocks call one another more than {MAX_DEPTH} deep: `{short_text(span.text)}` has no end",
-                    self.trail_ends(),
-                    helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
-                )  # fmt: skip
+                diagnose("E0403", f"more than {MAX_CALLS:,} calls of blocks", self.trail_ends(), "the budget ends here")
             )
+        if len(self.trail) > MAX_DEPTH:
+            self.no_end(span, f"blocks call one another more than {MAX_DEPTH} deep: ")
+
+    def no_end(self, span: Span, why: str = "the block calls itself as it was called: ") -> NoReturn:
+        """Ends the run where a recursion does not end."""
+        raise Stop(
+            diagnose(
+                "E0402",
+                f"{why}`{short_text(span.text)}` has no end",
+                self.trail_ends(),
+                helps=("a recursion ends by a condition: `if n == 1 then … else …`",),
+            )
+        )
 
     def trail_ends(self) -> Origin:
         """The innermost call and the outermost: the middle of an endless trail says nothing."""
@@ -152,9 +176,13 @@ class Applier(Evaluator):
             return value
         if not isinstance(value, Poison):
             self.fail(
-                "E0203", f"`{short(expr)}` is {kind_of(value)} without parameters, so it takes no arguments", expr.span,
-                helps=("give it as the call of a block: `f = bottleneck(64)` takes `f(stride=2)`",) if isinstance(value, Path) else (),
-            )  # fmt: skip
+                "E0203",
+                f"`{short(expr)}` is {kind_of(value)} without parameters, so it takes no arguments",
+                expr.span,
+                helps=("give it as a call: with `f = bottleneck(64)`, `f(stride=2)` works",)
+                if isinstance(value, Path)
+                else (),
+            )
         return None
 
     def bind_call(self, function: Function, expr: t.Call, scope: Scope) -> Function | None:
@@ -222,7 +250,7 @@ class Applier(Evaluator):
         return values
 
     def enter_scope(self, function: Function, values: dict[str, Value], x: Tensor) -> Scope | None:
-        """The names of the block's body: its arguments, then its defaults, which see the input and what stands before."""
+        """The names of the block's body: its arguments, then its defaults, which see the input and one another."""
         scope = Scope("block", function.scope)
         for param in function.block.params:
             if param.name in values:
@@ -262,8 +290,11 @@ class Applier(Evaluator):
         )
         self.push(expr.span)
         if key not in self.bodies:
-            self.bodies[key] = None  # a body that fails is reported once
+            self.new_body(expr.span)
+            self.bodies[key] = UNDER_WAY
             self.bodies[key] = self.build_body(function, values, x)
+        if self.bodies[key] is UNDER_WAY:
+            self.no_end(expr.span)
         self.trail.pop()
         made = self.bodies[key]
         if made is None:
@@ -272,6 +303,13 @@ class Applier(Evaluator):
         numbers = {name: self.own_given(name, values, given) for name in given}
         call = Call(body, given_sizes(numbers))
         return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
+
+    def new_body(self, span: Span) -> None:
+        """Counts a body that is about to be built."""
+        self.built += 1
+        if self.built > MAX_BODIES:
+            what = f"more than {MAX_BODIES:,} different bodies: each call with other arguments or another input is one"
+            raise Stop(diagnose("E0403", what, self.trail_ends() if self.trail else (span,), "the budget ends here"))
 
     def own_given(self, name: str, values: dict[str, Value], given: dict[str, Num]) -> Num:
         value = values.get(name)
@@ -300,7 +338,7 @@ class Applier(Evaluator):
         finally:
             self.builder, self.base = outer, base
 
-    def key(self, value: Value, traced: bool) -> object:
+    def key(self, value: Value | Thunk, traced: bool) -> object:
         """Equal keys mean equal bodies. `traced`: whether the number's formula counts, too."""
         if isinstance(value, Num):
             return ("number", value.value, value.trace if traced else None)
@@ -453,6 +491,7 @@ class Applier(Evaluator):
         key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), id(self.defaults))
         kept = self.builder.home.paths
         if key not in kept:
+            self.new_body(expr.span)
             outer = self.builder
             self.builder = Builder("path", outer.name, outer)
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, nearest
@@ -107,7 +107,7 @@ class Binder:
                 self.positional(arg)
         return Bound(self.values, self.spans, tuple(sorted(self.flags, key=_flag_order)))
 
-    def error(self, code: str, message: str, span: Span, label: str = "", helps: tuple[str, ...] = ()) -> None:
+    def error(self, code: str, message: str, span: Span, label: str = "", helps: tuple[str, ...] = ()) -> NoReturn:
         self.fail(code, message, span, label, helps=helps)
         raise Failed
 
@@ -133,11 +133,12 @@ class Binder:
                     arg.span,
                     helps=(f"as an element of its own: `{text}`",),
                 )
-            self.error(
-                "E0209", f"`{word}` is an element of its own here", arg.span, "expected `->` before it",
-                (f"write `->` between elements: `{self.where.text[: arg.span.start - self.where.start].rstrip()} -> {word}`",
-                 *((f"or the flag `{word.lower()}`, in lower case",) if word.lower() in BY_FLAG and self.op.takes_flags else ())),
-            )  # fmt: skip
+            before = self.where.text[: arg.span.start - self.where.start].rstrip()
+            helps = [f"write `->` between elements: `{before} -> {word}`"]
+            if word.lower() in BY_FLAG and self.op.takes_flags:
+                helps.append(f"or the flag `{word.lower()}`, in lower case")
+            message = f"`{word}` is an element of its own here"
+            self.error("E0209", message, arg.span, "expected `->` before it", tuple(helps))
         value = self.evaluate(arg) if word not in WORDS else Word(word)
         self.accept(value, arg)
 
@@ -190,13 +191,11 @@ class Binder:
                 span,
                 helps=(f"did you mean `{close}`?",) if close else self.usage(),
             )
-            return
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
             value = self.evaluate(expr) if text not in argument.words and isinstance(expr, t.Name) else Word(text)
             if not isinstance(value, Word) or value.text not in argument.words:
                 self.error("E0202", f"`{name}` is one of {_or(argument.words)}", expr.span)
-                return
             self.put(argument, value.text, span)
         elif argument.kind == "init":
             self.put(argument, self.init(expr), span)
@@ -213,14 +212,12 @@ class Binder:
             raise Failed
         if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
             self.error("E0202", f"`init` is one of {_or(INITS)}, or the standard deviation of a normal", expr.span)
-            return ""
         return repr(float(value.value))
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
         argument = next((a for a in self.op.arguments if a.form == form), None)
         if argument is None:
             self.error("E0204", f"{self.head} has no {form}", span, helps=self.usage())
-            return
         self.put(argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span)
 
     def extent(self, expr: t.Extent) -> Value | tuple[Value, ...]:
@@ -241,11 +238,8 @@ class Binder:
 
     def put(self, argument: Argument, value: Any, span: Span, at: Span | None = None) -> None:
         if argument.name in self.values:
-            self.error(
-                "E0204",
-                f"`{span.text}` after `{self.spans[argument.name].text}`: {self.head} has one {argument.name.replace('_', ' ')}",
-                span,
-            )
+            earlier, what = self.spans[argument.name].text, argument.name.replace("_", " ")
+            self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span)
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
         self.spans[argument.name] = span
 
@@ -271,7 +265,6 @@ class Binder:
             raise Failed
         if not isinstance(value, Num):
             self.error("E0202", f"{what} of {self.head} is a number, not {kind_of(value)}", span)
-            raise Failed
         number = value.value
         if isinstance(number, Formula):
             self.error(

@@ -55,7 +55,7 @@ class Builder:
         self.captured: dict[Tensor, Tensor] = {}
         shares = kind == "path" and parent is not None
         self.home: Builder = parent.home if shares and parent is not None else self
-        self.context = self.home.context if shares else f"@{next(_ids)}"
+        self.context: str = self.home.context if shares else f"@{next(_ids)}"
         self.given: dict[str, Num] = {}
         self.pinned: set[str] = set()
         self.paths: dict[object, tuple[Graph[Draft], list[Tensor]]] = {}
@@ -98,8 +98,7 @@ class Builder:
         return Num(number.value, self.root(name))
 
     def root(self, name: str) -> Formula:
-        found = symbol(name + self.context)
-        return found
+        return symbol(name + self.context)
 
     def is_own(self, number: Num) -> bool:
         return number.trace is not None and all(name.endswith(self.context) for name in roots(number))
@@ -161,9 +160,14 @@ def unused(name: str, taken: object) -> str:
 
 
 STEMS = {
-    "batchnorm": "bn", "linear": "fc", "maxpool": "pool", "avgpool": "pool", "globalavgpool": "gap", "globalmaxpool": "gmp",
+    "batchnorm": "bn",
+    "linear": "fc",
+    "maxpool": "pool",
+    "avgpool": "pool",
+    "globalavgpool": "gap",
+    "globalmaxpool": "gmp",
     "conv_transpose": "deconv",
-}  # fmt: skip
+}
 """What an unlabelled element is called, where that is not the name of its op: as the papers number theirs."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any
 
 KEEP = 400
@@ -52,10 +53,8 @@ def keep(name: str, write: Callable[[IO[bytes]], Any]) -> None:
         pass
     finally:
         if temporary is not None:
-            try:
+            with suppress(OSError):
                 os.unlink(temporary)
-            except OSError:
-                pass
 
 
 def _prune(place: str) -> None:

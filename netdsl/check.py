@@ -24,4 +24,7 @@ def check(elaborated: Elaborated | None, faults: list[Diagnostic]) -> Graph[Tens
 
 def is_typed(graph: Graph[Draft]) -> TypeGuard[Graph[TensorType]]:
     """Whether every value of every body has a type."""
-    return all(isinstance(typed.type, TensorType) for body in bodies(graph) for typed in (*body.inputs, *body.nodes))
+    every = bodies(graph)
+    types = [input.type for body in every for input in body.inputs]
+    types += [node.type for body in every for node in body.nodes]
+    return all(isinstance(type, TensorType) for type in types)

@@ -24,6 +24,18 @@ class Wrong(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
+    import gc
+
+    collecting = gc.isenabled()
+    gc.disable()  # a run is short and keeps what it makes: collecting would only look at it again and again
+    try:
+        return _run(argv)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     from netdsl.network import UsageError
 
     parser = build_parser()
@@ -64,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="prove that every shape fits",
-        description="Proves that every shape fits. Prints nothing when all is well; of networks with open sizes, what these must satisfy.",
+        description="Proves that every shape fits. Prints nothing when all is well but what open sizes must be.",
     )
     check.add_argument("specs", nargs="+", metavar="SPEC", help="a .net file, or the name of a shipped network")
     check.set_defaults(run=run_check)
@@ -125,7 +137,7 @@ def positive(text: str) -> int:
     return int(text)
 
 
-# --- commands ------------------------------------------------------------------------------------------------------
+# --- commands --------------------------------------------------------------------------------------------------
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -184,9 +196,8 @@ def run_compile(args: argparse.Namespace) -> int:
         target = Path(args.output)
         backend = load_backend(args.backend) if args.backend else backend_for(target.suffix)
         if target.suffix not in backend.suffixes:
-            raise Wrong(
-                f"the {backend.name} backend writes {', '.join(backend.suffixes)}, not {target.suffix or 'a file without a suffix'}"
-            )
+            suffix = target.suffix or "a file without a suffix"
+            raise Wrong(f"the {backend.name} backend writes {', '.join(backend.suffixes)}, not {suffix}")
     else:
         backend = load_backend(args.backend or "torch")
         target = Path(f"{net.name}{backend.suffixes[0]}")
@@ -214,7 +225,7 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
-# --- reading and writing ---------------------------------------------------------------------------------------------
+# --- reading and writing ---------------------------------------------------------------------------------------
 
 
 def read_net(spec: str, args: argparse.Namespace) -> tuple[Net | None, list[Diagnostic]]:
@@ -275,7 +286,7 @@ def may_write(target: Path, is_generated: object, force: bool) -> None:
             ours = False
         if not ours:
             raise Wrong(
-                f"{target} exists, and netdsl did not write it or it was changed since: --force replaces it, -o NAME writes elsewhere"
+                f"{target} exists and is not netdsl's, or was edited: --force replaces it, -o NAME writes elsewhere"
             )
 
 

@@ -120,7 +120,7 @@ def diagnose(
     return Diagnostic(code, message, Label(primary, text), tuple(labels), tuple(notes), tuple(helps), trail)
 
 
-# --- rendering ---------------------------------------------------------------------------------------------------
+# --- rendering -------------------------------------------------------------------------------------------------
 
 WIDTH = 80
 """A line is drawn within this many columns; what is cut away shows as an ellipsis."""
@@ -183,7 +183,7 @@ def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[s
         first = min(label.span.start for label in by_line[number]) - source.line_starts[number - 1]
         shown, shift = _cut(text, first, WIDTH - len(gutter) - 3)
         out.append(paint(f"{number:>{len(gutter)}} | ", "bar") + shown)
-        for label in sorted(by_line[number], key=lambda l: -l.span.start):
+        for label in sorted(by_line[number], key=lambda label: -label.span.start):
             column = label.span.start - source.line_starts[number - 1]
             length = max(1, min(label.span.end - label.span.start, len(text) - column))
             left = _width(text[:column]) - shift

@@ -63,10 +63,12 @@ class Elaborator(Applier):
         for i, item in enumerate(expr.items):
             if i and (held := self.held(item, scope)) is not None:
                 self.fail(
-                    "E0211", f"`{short(item)}` is a tensor, so the path before it would be lost", item.span,
+                    "E0211",
+                    f"`{short(item)}` is a tensor, so the path before it would be lost",
+                    item.span,
                     "a label may start a path, not continue it",
                     helps=(f"to add it, write `+ {short(item)}`; to join it, `| {short(item)}`",),
-                )  # fmt: skip
+                )
                 x = held
             x = self.run(item, scope, x)
         assert x is not None
@@ -208,29 +210,34 @@ class Elaborator(Applier):
         return isinstance(expr, t.Name) and expr.id == "match"
 
     def match(self, x: Tensor, target: Tensor, span: Span, mark: int) -> Tensor:
-        """`identity` where the shapes agree, else a 1x1 projection with the stride that makes them agree.
+        """`identity` where the shapes agree, else a 1x1 projection with the stride that makes them so.
 
-        The projection (He et al. 2015, eq. 2, option B) takes the norm and bias that `default CONV` says, and no activation.
+        The projection (He et al. 2015, eq. 2, option B) takes the norm and bias of `default CONV`, and no activation.
         """
         if x.failed or target.failed:
             return self.failed()
         x = self.builder.local(x)
-        assert isinstance(x.type, TensorType) and isinstance(target.type, TensorType)
+        assert isinstance(x.type, TensorType)
+        assert isinstance(target.type, TensorType)
         if x.type == target.type:
             self.pin_coincidences([x, target], False)
             return x
         stride = _projection_stride(x.type, target.type)
         if stride is None:
             self.fail(
-                "E0302", "`match` cannot bring the shortcut to the shape of the branch", span, f"shortcut {x.type}, branch {target.type}",
+                "E0302",
+                "`match` cannot bring the shortcut to the shape of the branch",
+                span,
+                f"shortcut {x.type}, branch {target.type}",
                 notes=("a 1x1 projection changes channels, and divides height and width by its stride, rounded up",),
-            )  # fmt: skip
+            )
             return self.failed()
         before = len(self.builder.elements)
         bound = self.defaults.get(Conv, NOTHING)
         flags = tuple(flag for flag in bound.flags if flag.slot == "norm")
-        kept = {name: bound.values[name] for name in ("bias", "init", "bias_init") if name in bound.values}
-        given = Bound({**kept, "out_channels": target.type.channels, "kernel": 1, "stride": stride}, {}, flags)
+        values: dict[str, object] = {"out_channels": target.type.channels, "kernel": 1, "stride": stride}
+        values.update((name, bound.values[name]) for name in ("bias", "init", "bias_init") if name in bound.values)
+        given = Bound(values, {}, flags)
         try:
             for made in Conv.expand(complete(Conv, given, "CONV", span, self.fail), x.type):
                 x = self.add(made, [x], span)
@@ -257,12 +264,18 @@ class Elaborator(Applier):
     def join_fault(self, fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor]) -> None:
         i, j = fault.pair
         a, b = tensors[i].type, tensors[j].type
-        assert isinstance(a, TensorType) and isinstance(b, TensorType)
+        assert isinstance(a, TensorType)
+        assert isinstance(b, TensorType)
         notes = [*worked(tensors[j], a), *fault.notes]
         self.fail(
-            fault.code, fault.message, items[j].span, str(b),
-            others=(Label(items[i].span, str(a)),), notes=notes, helps=[*padding_for(tensors[j], a), *self.sum_help(fault, a, b)],
-        )  # fmt: skip
+            fault.code,
+            fault.message,
+            items[j].span,
+            str(b),
+            others=(Label(items[i].span, str(a)),),
+            notes=notes,
+            helps=[*padding_for(tensors[j], a), *self.sum_help(fault, a, b)],
+        )
 
     def sum_help(self, fault: JoinFault, a: TensorType, b: TensorType) -> list[str]:
         if fault.code == "E0302" and a.rank == b.rank and _projection_stride(a, b) is not None:

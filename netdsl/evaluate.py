@@ -40,7 +40,7 @@ from netdsl.values import (
     kind_of,
     number_of,
     roots,
-)  # fmt: skip
+)
 
 MAX_FAULTS = 50
 
@@ -60,7 +60,7 @@ class Evaluator:
         self.bindings: dict[str, int] = {}
         self.in_assertion = False
         self.bodies: dict[object, tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None] = {}
-        self.made = 0
+        self.made = self.built = self.calls = 0
         self.free: dict[int, frozenset[str]] = {}
 
     def origin(self, span: Span) -> Origin:
@@ -71,9 +71,16 @@ class Evaluator:
         return (span, *self.trail[::-1])
 
     def fail(
-        self, code: str, message: str, span: Span, label: str = "", *,
-        helps: Iterable[str] = (), notes: Iterable[str] = (), others: Iterable[Label] = (),
-    ) -> Diagnostic:  # fmt: skip
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        *,
+        helps: Iterable[str] = (),
+        notes: Iterable[str] = (),
+        others: Iterable[Label] = (),
+    ) -> Diagnostic:
         diagnostic = diagnose(code, message, self.full_origin(span), label, others=others, notes=notes, helps=helps)
         if all(d.code != code or d.label != diagnostic.label or d.message != message for d in self.faults):
             self.faults.append(diagnostic)
@@ -160,9 +167,13 @@ class Evaluator:
         if isinstance(value, Num | Poison):
             return value
         self.fail(
-            "E0210", f"a number is needed here, and `{short(expr)}` is {kind_of(value)}", expr.span,
-            helps=("a repeat has the block first: `(CONV 64) * 2`",) if isinstance(value, Path | Function | Primitive) else (),
-        )  # fmt: skip
+            "E0210",
+            f"a number is needed here, and `{short(expr)}` is {kind_of(value)}",
+            expr.span,
+            helps=("a repeat has the block first: `(CONV 64) * 2`",)
+            if isinstance(value, Path | Function | Primitive)
+            else (),
+        )
         return POISON
 
     def function_of_numbers(self, expr: t.Call, scope: Scope, x: Tensor | None) -> Num | Poison:
@@ -198,9 +209,13 @@ class Evaluator:
         later = self.defined_later(name)
         if later is not None:
             self.fail(
-                "E0207", f"`{name}` is used before its definition", expr.span, "used here", others=(Label(later, "defined here"),),
+                "E0207",
+                f"`{name}` is used before its definition",
+                expr.span,
+                "used here",
+                others=(Label(later, "defined here"),),
                 helps=("a network is built front to back: move the definition up",),
-            )  # fmt: skip
+            )
         else:
             self.fail("E0201", f"unknown name `{name}`", expr.span, helps=unknown_name(name, scope))
         return POISON
@@ -261,8 +276,13 @@ class Evaluator:
             )
             return None
         holds: bool = {
-            "==": left == right, "!=": left != right, "<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right,
-        }[expr.op]  # fmt: skip
+            "==": left == right,
+            "!=": left != right,
+            "<": left < right,
+            "<=": left <= right,
+            ">": left > right,
+            ">=": left >= right,
+        }[expr.op]
         return holds
 
     def own(self, value: Value, expr: t.Tree, name: str = "") -> Value:

@@ -19,7 +19,7 @@ from netdsl.size import Formula, Size, Traced, substitute, trace_of
 from netdsl.source import Origin
 from netdsl.types import Draft, TensorType
 
-T = TypeVar("T", bound=Draft, covariant=True)
+T = TypeVar("T", bound=Draft)
 
 
 class Input(Record, Generic[T]):
@@ -195,7 +195,7 @@ def live(graph: Graph[T], training: bool = False) -> frozenset[int]:
     return frozenset(v - len(graph.inputs) for v in needed if v >= len(graph.inputs))
 
 
-# --- the flat view -----------------------------------------------------------------------------------------------
+# --- the flat view ---------------------------------------------------------------------------------------------
 
 
 class Layer(Record):
@@ -288,7 +288,7 @@ def _unroll(
         names.append(current)
 
 
-# --- verification and the printed form -----------------------------------------------------------------------------
+# --- verification and the printed form -------------------------------------------------------------------------
 
 
 def verify(graph: Graph[TensorType]) -> None:
@@ -297,7 +297,6 @@ def verify(graph: Graph[TensorType]) -> None:
     Run after elaboration and after every pass: it trusts nothing that they stored.
     """
     from netdsl.prove import Prover
-    from netdsl.types import UNKNOWN
 
     for body in bodies(graph):
         prove = Prover()
@@ -306,7 +305,7 @@ def verify(graph: Graph[TensorType]) -> None:
         names = [node.name for node in body.nodes]
         assert len(set(names)) == len(names), f"{body.name}: two nodes have one name"
         for i, node in enumerate(body.nodes):
-            assert node.type is not UNKNOWN, f"{body.name}.{node.name} has no type"
+            assert isinstance(node.type, TensorType), f"{body.name}.{node.name} has no type"
             assert all(0 <= v < len(body.inputs) + i for v in node.inputs), (
                 f"{body.name}.{node.name} reads a later value"
             )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 Shape = tuple[Size, ...]
-Sizes = str | Sequence[int] | Mapping[str, Sequence[int]]
+Sizes = str | Sequence[int] | Mapping[str, str | Sequence[int]]
 
 
 class Net:
@@ -237,4 +237,4 @@ def compile(
     spec: str | os.PathLike[str], *, backend: str = "torch", input: Sizes | None = None, **params: float
 ) -> torch.nn.Module:
     """`load(spec, …).compile(backend)`, for short."""
-    return load(spec, input=input, **params).compile(backend)
+    return load(spec, input=input, net=None, **params).compile(backend)

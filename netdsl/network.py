@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import pairwise
 
 from netdsl import tree as t
 from netdsl.bind import Binder, Failed
@@ -136,7 +137,7 @@ class Network(Elaborator):
             raise UsageError(f"{name} has no input {missing[0]!r}: it has {', '.join(self.inputs) or 'none'}")
         return self.close(definition)
 
-    # --- which lines ---------------------------------------------------------------------------------------------------
+    # --- which lines --------------------------------------------------------------------------------------------
 
     def plan(self, definition: NetDef, given: dict[str, Num], chain: list[NetDef], top: bool) -> list[Line]:
         """The lines of a net, those of its base included, each with the scope it sees."""
@@ -256,7 +257,7 @@ class Network(Elaborator):
                 merged.append(line)
         return merged
 
-    # --- one line --------------------------------------------------------------------------------------------------------
+    # --- one line -----------------------------------------------------------------------------------------------
 
     def line(self, statement: t.Statement, scope: Scope) -> None:
         if isinstance(statement, t.Element):
@@ -283,9 +284,13 @@ class Network(Elaborator):
         """Gives a name a value, once."""
         if label.id in self.spans:
             self.fail(
-                "E0205", f"`{label.id}` names two things", label.span, "named again here",
-                others=(Label(self.spans[label.id], "first named here"),), helps=("give one of them another name",),
-            )  # fmt: skip
+                "E0205",
+                f"`{label.id}` names two things",
+                label.span,
+                "named again here",
+                others=(Label(self.spans[label.id], "first named here"),),
+                helps=("give one of them another name",),
+            )
             return
         if not may_name(label, self.faults):
             return
@@ -347,8 +352,8 @@ class Network(Elaborator):
     def replaced(self, name: str, wanted: tuple[int, ...], declared: list[Size], statement: t.Input) -> list[Size]:
         """The sizes that the caller gives. A name that stands for two different ones is refused."""
         if declared and len(wanted) != len(declared):
-            shown = TensorType(tuple(declared))
-            raise UsageError(f"input {name!r} is {shown}, with {len(declared)} sizes, not {len(wanted)}")
+            type = TensorType(tuple(declared))
+            raise UsageError(f"input {name!r} is {type}, with {len(declared)} sizes, not {len(wanted)}")
         for size, given in zip(declared, wanted):
             if isinstance(size, Formula) and self.bindings.setdefault(str(size), given) != given:
                 shown = " x ".join(map(str, wanted))
@@ -443,9 +448,7 @@ class Network(Elaborator):
         for element in fresh:
             element.group = label.id
         learned = [e for e in fresh if not isinstance(e.op, Op) or e.op.takes_flags]
-        chain = all(len(e.inputs) == 1 for e in fresh) and all(
-            a.output is b.inputs[0] for a, b in zip(fresh, fresh[1:])
-        )
+        chain = all(len(e.inputs) == 1 for e in fresh) and all(a.output is b.inputs[0] for a, b in pairwise(fresh))
         if len(fresh) == 1 or len(learned) == 1:
             (learned or fresh)[0].label = label.id
         elif chain and fresh[-1].output is tensor and learned:
@@ -478,7 +481,7 @@ class Network(Elaborator):
         tensor.element.label = tensor.element.group = label.id
         return tensor
 
-    # --- the end -----------------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------
 
     def close(self, definition: NetDef) -> Elaborated | None:
         if not self.inputs:
@@ -597,7 +600,7 @@ class Network(Elaborator):
                     f"`{definition.name}` has no non-linearity: its {learned} layers amount to one",
                     (definition.header.span,),
                     helps=("`default CONV relu` and `default FC relu` add one to every layer",),
-                )  # fmt: skip
+                )
             )
 
 

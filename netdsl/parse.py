@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_NESTING = 100
 """Parentheses, brackets and `else if` may nest this deep. The deepest published network needs four."""
 MAX_ERRORS = 20
+MAX_CACHED = 200_000
+"""Texts longer than this are not cached: reading such a tree back would take as long as parsing."""
 MAX_LENGTH = 20_000_000
 
 
@@ -34,17 +36,17 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
     if faults:
         return t.File(source, (), whole=False), faults
     text = source.text
-    name = _tree_name(text)
-    known: t.File | None = fetch(name, lambda file: _load_tree(file, source))
+    name = _tree_name(text) if len(text) <= MAX_CACHED else ""
+    known: t.File | None = fetch(name, lambda file: _load_tree(file, source)) if name else None
     if known is not None:
         return known, []
     if text.startswith("\ufeff"):  # a byte order mark is no part of the text
         text = " " + text[1:]
     errors: list[Diagnostic] = []
-    while True:
+    root = None
+    while root is None:
         try:
             root = _grammar().parse(text)
-            break
         except _lark().UnexpectedInput as error:
             diagnostic, end = syntax_error(source, text, error)
             errors.append(diagnostic)
@@ -57,12 +59,12 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
     build = TreeBuilder(source)
     tree = t.File(source, tuple([build(item) for item in root.children]), whole=not errors)
     faults = errors + build.faults
-    if not faults:
+    if name and not faults:
         keep(name, lambda file: _store_tree(file, tree))
     return tree, faults
 
 
-# --- the grammar and trees, cached ---------------------------------------------------------------------------------
+# --- the grammar and trees, cached -----------------------------------------------------------------------------
 
 
 @cache
@@ -128,7 +130,7 @@ def _store_tree(file: IO[bytes], tree: t.File) -> None:
     _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(tree)
 
 
-# --- what cannot be read at all --------------------------------------------------------------------------------------
+# --- what cannot be read at all --------------------------------------------------------------------------------
 
 
 def _unreadable(source: Source) -> list[Diagnostic]:
@@ -153,13 +155,19 @@ def _unreadable(source: Source) -> list[Diagnostic]:
 
 def _nesting(source: Source, at: int) -> Diagnostic:
     return diagnose(
-        "E0103", f"nested more than {MAX_NESTING} deep", (Span(source, at, at + 1),), "this is one level too many",
+        "E0103",
+        f"nested more than {MAX_NESTING} deep",
+        (Span(source, at, at + 1),),
+        "this is one level too many",
         helps=("give the inner part a name: `block name = …`",),
-    )  # fmt: skip
+    )
 
 
 def _depth(root: lark.Tree[Any]) -> int | None:
-    """Where the tree is too deep to walk, or None. (Parentheses were counted before; this is for `else if`, `- -` and `not not`.)"""
+    """Where the tree is too deep to walk, or None. Parentheses were counted before.
+
+    This is for chains that have none: `else if`, `- -`, `not not`.
+    """
     layer, depth = [root], 0
     Tree = _lark().Tree
     while layer:

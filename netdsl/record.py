@@ -19,7 +19,8 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = [n for n, kind in cls.__dict__.get("__annotations__", {}).items() if not str(kind).startswith("ClassVar")]
+        annotations = vars(cls).get("__annotations__", {})  # inspect.get_annotations costs an import of inspect
+        own = [name for name, kind in annotations.items() if not str(kind).startswith("ClassVar")]
         cls.fields = tuple(dict.fromkeys((*cls.fields, *own)))
         cls.optional = {name: getattr(cls, name) for name in cls.fields if hasattr(cls, name)}
 
@@ -44,7 +45,7 @@ class Record:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self._values() == other._values())  # type: ignore[attr-defined]
+        return self is other or (type(self) is type(other) and self._values() == other._values())
 
     def __hash__(self) -> int:
         return hash((type(self), self._values()))

@@ -9,12 +9,34 @@ from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.source import Source, Span
 
 _WORDS = {
-    "_NL": "a new line", "NAME": "a name", "NUMBER": "a number", "KERNEL": "a size such as 3x3", "LPAR": "`(`", "RPAR": "`)`",
-    "CALL": "`(`", "LSQB": "`[`", "RSQB": "`]`", "STAR": "`*`", "DIV": "`/`", "PLUS": "`+`", "MINUS": "`-`", "VBAR": "`|`",
-    "EQUAL": "`=`", "COLON": "`:`", "COMMA": "`,`", "SEMICOLON": "`;`", "_X": "`x`", "STRIDE": "a stride such as `/2`",
-    "STRING": "a text in quotes", "ANY": "`?`", "DOTS": "`..`", "COMPARE": "a comparison", "VGG": "", "$END": "the end of the file",
+    "_NL": "a new line",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "KERNEL": "a size such as 3x3",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "CALL": "`(`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
+    "STAR": "`*`",
+    "DIV": "`/`",
+    "PLUS": "`+`",
+    "MINUS": "`-`",
+    "VBAR": "`|`",
+    "EQUAL": "`=`",
+    "COLON": "`:`",
+    "COMMA": "`,`",
+    "SEMICOLON": "`;`",
+    "_X": "`x`",
+    "STRIDE": "a stride such as `/2`",
+    "STRING": "a text in quotes",
+    "ANY": "`?`",
+    "DOTS": "`..`",
+    "COMPARE": "a comparison",
+    "VGG": "",
+    "$END": "the end of the file",
     "__ANON_0": "`->`",
-}  # fmt: skip
+}
 _KEYWORDS = [
     "net",
     "block",
@@ -84,7 +106,7 @@ def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int
     hints = _hints(text, at, shown)
     code = (
         "E0102"
-        if hints and hints[0].startswith("a number")
+        if hints and hints[0].startswith("a number needs")
         else "E0208"
         if hints and "reserved" in hints[0]
         else "E0101"
@@ -109,9 +131,7 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
     if shown in ("x", "×") and line_before.endswith((")", "]")):
         return ["repeat with `*`: write `* 3`, not `x 3`"]
     if re.match(r"\d", shown) and re.match(r"\d[\w.]*[A-Za-z.]", _word(text, at)):
-        return [
-            f"a number and a name need a space between them, and a size is written `3x3` or `k x k`: `{_word(text, at)[:30]}`"
-        ]
+        return [f"a number needs a space before a name, and a size is `3x3` or `k x k`: `{_word(text, at)[:30]}`"]
     if shown.lower() in _KEYWORDS and (shown in _KEYWORDS):
         return [f"`{shown}` is reserved; choose another name"]
     if shown == "=" and re.search(r"[\w)]\s*$", before):

@@ -70,6 +70,8 @@ class TreeBuilder:
         return t.Number(span, self.value(str(c[0]), span))
 
     def value(self, text: str, span: Span) -> int | Fraction:
+        if text.isdecimal() and len(text) <= MAX_DIGITS:
+            return int(text)
         mantissa, _, exponent = text.lower().partition("e")
         if (
             len(mantissa) > MAX_DIGITS + 1
@@ -209,9 +211,12 @@ class TreeBuilder:
         elif op == "/":
             ways.append(f"`{left.span.text} /{right.span.text}` (a stride)")
         self.fault(
-            "E0104", f"`{op}` after bare arguments can be read in two ways", span,
-            "parentheses decide", ("write " + " or ".join(ways),) if ways else (),
-        )  # fmt: skip
+            "E0104",
+            f"`{op}` after bare arguments can be read in two ways",
+            span,
+            "parentheses decide",
+            ("write " + " or ".join(ways),) if ways else (),
+        )
         return True
 
     def negative(self, c: list[Any]) -> t.Negative:

@@ -133,9 +133,17 @@ class Scope:
 
 
 KINDS = {
-    Num: "a number", Word: "a word", Text: "a text", Truth: "a condition", Primitive: "a layer", Builtin: "a layer",
-    Function: "a block", Path: "a block", Held: "a tensor", Poison: "nothing",
-}  # fmt: skip
+    Num: "a number",
+    Word: "a word",
+    Text: "a text",
+    Truth: "a condition",
+    Primitive: "a layer",
+    Builtin: "a layer",
+    Function: "a block",
+    Path: "a block",
+    Held: "a tensor",
+    Poison: "nothing",
+}
 
 
 def kind_of(value: Value) -> str:
@@ -156,7 +164,7 @@ def number_of(size: Size) -> Num:
     return Num(size)
 
 
-# --- arithmetic, exact ---------------------------------------------------------------------------------------------
+# --- arithmetic, exact -----------------------------------------------------------------------------------------
 
 LIMIT = 10**18
 
@@ -170,11 +178,9 @@ class NotANumber(Exception):
 
 
 def arithmetic(op: str, a: Num, b: Num) -> Num:
-    """a op b. The trace goes along where it can; where it cannot, `lost` tells."""
+    """a op b. The trace goes along where it can; where it cannot, it is lost."""
     value = _apply(op, a.value, b.value)
-    if isinstance(value, int | Fraction) and (
-        abs(value) > LIMIT or (isinstance(value, Fraction) and value.denominator > LIMIT)
-    ):
+    if not isinstance(value, Formula) and (abs(value.numerator) > LIMIT or value.denominator > LIMIT):
         raise Overflow
     if a.trace is None and b.trace is None:
         return Num(value)
@@ -226,7 +232,8 @@ def _round(a: Num) -> Num:
 def _extreme(name: str, a: Num, b: Num) -> Num:
     if isinstance(a.value, Formula) or isinstance(b.value, Formula):
         raise NotANumber(f"{name} of a size that is not known")
-    return Num(max(a.value, b.value) if name == "max" else min(a.value, b.value))
+    larger = a if a.value >= b.value else b
+    return Num(larger.value if name == "max" else (b if larger is a else a).value)
 
 
 FUNCTIONS = {"floor": 1, "ceil": 1, "round": 1, "min": 2, "max": 2}
@@ -239,7 +246,7 @@ def call_function(name: str, args: list[Num]) -> Num:
     return {"floor": _floor, "ceil": _ceil, "round": _round}[name](*args)
 
 
-# --- free names, for telling equal arguments apart -------------------------------------------------------------------
+# --- free names, for telling equal arguments apart -------------------------------------------------------------
 
 
 def free_names(expr: t.Tree, found: set[str] | None = None) -> set[str]:

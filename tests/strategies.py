@@ -161,6 +161,8 @@ class Parameter:
     name: str
     value: int | None
     default: Number | Form | None = None
+    late: bool = False
+    """Whether a block is applied later than at the start of the body: on another shape than that of the call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,7 +294,7 @@ class Author:
     def __init__(self, dice: Dice, symbolic: bool = False) -> None:
         self.dice, self.symbolic = dice, symbolic
         self.serial = count(1)
-        self.room = 16
+        self.room = 30
         self.labels: dict[str, Shape] = {}
         self.lets: dict[str, tuple[Shape, Form]] = {}
         self.blocks: dict[str, Definition] = {}
@@ -438,7 +440,7 @@ class Author:
     def step(self, shape: Shape, env: Env, depth: int) -> Form:
         """One element of a path, which takes the shape before it."""
         self.room -= 1
-        kinds = ("conv", "activation", "conv", "pool", "conv", "pool", "norm", "deconv", "upsample", "reduction") if len(shape) > 1 else ("fc", "activation", "fc", "norm")
+        kinds = ("conv", "activation", "conv", "pool", "conv", "pool", "norm", "deconv", "upsample", "conv", "norm", "conv", "reduction") if len(shape) > 1 else ("fc", "activation", "fc", "norm")
         deeper = ("join", "group", "repeat", "join", "decide", "loop", "call", "call", "prelude", "prelude", "bracket", "use", "claim")
         if depth and self.room > 0 and self.coin():
             kinds = deeper
@@ -877,11 +879,11 @@ class Author:
     def breakable(self, code: Code, out: Shape, kind: str) -> Code:
         """The branch, with ways to make it differ from the others."""
         if len(out) > 1:
-            faults = [Fault("({} -> CONV 4 k=3 /1 pad=2 dilation=1 groups=1)", "E0301"), Fault("({} -> GAP)", "E0301")]
+            faults = [Fault("(({}) -> CONV 4 k=3 /1 pad=2 dilation=1 groups=1)", "E0301"), Fault("(({}) -> GAP)", "E0301")]
             if kind != "|":
-                faults.append(Fault(f"({{}} -> CONV {out[0] + 1} k=1 /1 pad=0)", "E0302"))
+                faults.append(Fault(f"(({{}}) -> CONV {out[0] + 1} k=1 /1 pad=0)", "E0302"))
         else:
-            faults = [Fault(f"({{}} -> FC {out[0] + 1})", "E0302")] if kind != "|" else []
+            faults = [Fault(f"(({{}}) -> FC {out[0] + 1})", "E0302")] if kind != "|" else []
         code_of = {"|": "E0301", "+": "E0302", "mean": "E0302"}[kind]
         return Code((code,), code.level, code.commas, tuple(replace(fault, code=code_of) for fault in faults), blames_join=True)
 
@@ -939,6 +941,7 @@ class Author:
             else:
                 arg = self.number(shape, env, param.value, param.value)
             code = grouped(arg.code) if arg.code.commas else arg.code
+            code = Code((code,), dead=param.late)
             by_name = by_name or self.coin(4)
             words.append(Code((f"{param.name}=", code)) if by_name else code)
             given[param.name] = arg
@@ -1037,7 +1040,7 @@ class Author:
         env[n] = self.frame[n] = value
         end = self.dice.pick(("", "end"))
         if end:
-            self.params.append(Parameter(end, None, Form(text("identity"), lambda shape, env: shape)))
+            self.params.append(Parameter(end, None, Form(text("identity"), lambda shape, env: shape), late=True))
             env[end] = lambda shape: shape
         base, step = self.path(shape, env, 0, 2), self.path(shape, env, 0, 2)
         others = [param for param in self.params if param.name != n]
@@ -1214,8 +1217,8 @@ class Author:
         training: list[Shape] = []
         replaceable: list[tuple[str, Code, Shape, Shape]] = []
         solid: list[str] = []
-        for _ in range(self.dice.between(1, 5)):
-            kind = self.dice.pick(("line", "line", "line", "let", "training", "side")) if main is not None else "line"
+        for _ in range(self.dice.between(1, 6)):
+            kind = self.dice.pick(("line", "line", "line", "line", "let", "training", "side")) if main is not None else "line"
             if kind == "let":
                 statements.append(self.let_line(shape))
             elif kind == "training":
@@ -1321,7 +1324,7 @@ class Author:
             name = self.dice.pick(list(self.labels))
             found = self.labels[name]
             label = Form(text(name), lambda shape, env: found, held=True, solid=False)
-            return label if self.coin(4) else self.sequence([label, *self.steps(found, self.net, 2, 2)])
+            return label if self.coin(6) else self.sequence([label, *self.steps(found, self.net, 2, 2)])
         forms = self.steps(shape, self.net, 3, 3)
         return self.lines(forms) if len(forms) > 1 and self.coin(5) else self.sequence(forms)
 

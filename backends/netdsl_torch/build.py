@@ -49,7 +49,7 @@ def load(source: str, name: str) -> types.ModuleType:
         raise
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__ == full:
-            copyreg.pickle(value, _reduce_tuple if issubclass(value, tuple) else _reduce)  # type: ignore[arg-type]
+            copyreg.pickle(value, _reduce_tuple if issubclass(value, tuple) else _reduce)
     return module
 
 

@@ -188,7 +188,7 @@ class Plan:
                 )
                 taken.add(cls.name)
 
-    # --- code --------------------------------------------------------------------------------------------------------
+    # --- code ---------------------------------------------------------------------------------------------------
 
     def signature(self, body: Body) -> object:
         """The structure of a body. Bodies with one signature have the same code but for the numbers."""
@@ -300,8 +300,7 @@ def _outside(size: Size, env: Env) -> Size:
     trace = trace_of(size)
     if not isinstance(trace, Formula) or not isinstance(size, int):
         return size if not isinstance(size, Traced) else int(size)
-    outer = substitute(trace, env) if env else trace
-    return outer
+    return substitute(trace, env) if env else trace
 
 
 def _even_growth(codes: list[Code], counts: list[int]) -> int:

@@ -1,4 +1,4 @@
-"""graph → PyTorch source that a person would be glad to own: one class for each block, loops where the text had them."""
+"""graph → PyTorch source that a person would be glad to own: a class for each block, loops where the text had them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Module:
         text = f"{self.header()}\n\n{imports}\n\n\n{body}\n"
         return text.replace("checksum " + "0" * 12, f"checksum {checksum(text)}", 1)
 
-    # --- the top -----------------------------------------------------------------------------------------------------
+    # --- the top ------------------------------------------------------------------------------------------------
 
     def header(self) -> str:
         title = self.net.source.text.split("\n", 1)[0].strip()
@@ -94,7 +94,7 @@ class Module:
         names = sorted(set(re.findall(r"\bUneven\w+", body)))
         return [text.rstrip() for text in [*(helper(name) for name in names), *self.plan.initial.helpers()]]
 
-    # --- outputs -------------------------------------------------------------------------------------------------------
+    # --- outputs ------------------------------------------------------------------------------------------------
 
     @property
     def output_class(self) -> str:
@@ -123,7 +123,7 @@ class Module:
             lines.append(f"    {field(out.name)}: Tensor  # N x {self.net.shape_text(self.graph.type_of(out.value))}")
         return "\n".join(lines)
 
-    # --- classes -------------------------------------------------------------------------------------------------------
+    # --- classes ------------------------------------------------------------------------------------------------
 
     def block(self, cls: Class) -> str:
         """The class of a block."""
@@ -206,7 +206,7 @@ class Module:
             out += laid_out(stripped, 8 + len(line) - len(stripped))
         return "\n".join(out)
 
-    # --- comments --------------------------------------------------------------------------------------------------------
+    # --- comments -----------------------------------------------------------------------------------------------
 
     def comment(self, body: Graph[TensorType], shapes: bool):  # type: ignore[no-untyped-def]
         """What stands beside a line: the shape in the network, and the line of the spec that it comes from."""

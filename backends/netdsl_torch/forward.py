@@ -78,7 +78,8 @@ class Forward:
 
     def flows(self, node: Node[TensorType], user: Node[TensorType]) -> bool:
         """Whether hands would write the two as one expression: `F.relu(y + x)`, `conv(F.relu(bn(x)))`."""
-        assert isinstance(node.op, Op) and isinstance(user.op, Op)
+        assert isinstance(node.op, Op)
+        assert isinstance(user.op, Op)
         if user.op.slot == "activation":
             return node.op.slot == "norm" or node.op.name == "add"
         before = node.inputs[0] - len(self.body.inputs)

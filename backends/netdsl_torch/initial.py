@@ -93,7 +93,9 @@ class Initial:
             std = ", std" if rule == "normal" else ""
             weight = LOOPS[rule].format(m="layer", std="std")
             out.append(
-                f'def {rule}(layer{std}, bias=0.0):\n    """Starts the weights of a layer: {SOURCES[rule]}."""\n    {weight}\n'
+                f"def {rule}(layer{std}, bias=0.0):\n"
+                f'    """Starts the weights of a layer: {SOURCES[rule]}."""\n'
+                f"    {weight}\n"
                 "    if layer.bias is not None:\n        nn.init.constant_(layer.bias, bias)\n    return layer\n"
             )
         return out

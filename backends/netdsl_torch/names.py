@@ -85,7 +85,7 @@ def field(name: str) -> str:
 
 
 def class_name(text: str) -> str:
-    """`residual(bottleneck)` → ResidualBottleneck, `resnet50` → Resnet50. Names with capitals of their own keep them."""
+    """`residual(bottleneck)` → ResidualBottleneck, `resnet50` → Resnet50. Capitals stay."""
     words = [word for word in re.split(r"[^0-9A-Za-z]+", text) if word]
     name = "".join(word[:1].upper() + word[1:] for word in words) or "Block"
     return f"Net{name}" if name[0].isdigit() or keyword.iskeyword(name) else name

@@ -52,7 +52,7 @@ def dims(x: TensorType) -> str:
     return f"{len(x.spatial)}d"
 
 
-# --- ops with weights ------------------------------------------------------------------------------------------------
+# --- ops with weights ------------------------------------------------------------------------------------------
 
 
 def conv(op: Any, inputs: Types) -> Code:
@@ -102,7 +102,7 @@ def batchnorm(op: Any, inputs: Types) -> Code:
     return (f"nn.BatchNorm{rank}(", hole(inputs[0].channels, "num_features"), f"{eps}{momentum})")
 
 
-# --- ops without ------------------------------------------------------------------------------------------------------
+# --- ops without -----------------------------------------------------------------------------------------------
 
 
 def pool(kind: str) -> Callable[[Any, Types], Code]:

@@ -34,10 +34,31 @@ from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from netdsl.ops.resize import Upsample
 
 OPS: tuple[type[Op], ...] = (
-    Conv, ConvTranspose, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Linear, Flatten,
-    BatchNorm, LRN, ReLU, ReLU6, LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh, Softmax, Dropout,
-    Upsample, Add, Mean, Concat,
-)  # fmt: skip
+    Conv,
+    ConvTranspose,
+    MaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Linear,
+    Flatten,
+    BatchNorm,
+    LRN,
+    ReLU,
+    ReLU6,
+    LeakyReLU,
+    ELU,
+    GELU,
+    SiLU,
+    Sigmoid,
+    Tanh,
+    Softmax,
+    Dropout,
+    Upsample,
+    Add,
+    Mean,
+    Concat,
+)
 """Every primitive, in the order of the reference page."""
 
 BY_SPELLING: dict[str, type[Op]] = {spelling: op for op in OPS for spelling in op.spellings}

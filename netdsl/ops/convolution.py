@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, known_channels, need_spatial, per_axis, written
@@ -33,12 +34,26 @@ class Conv(Op):
         Argument("kernel", "kernel", "extent", 3, aliases=("k",), doc="the window, 3x3 by default"),
         Argument("stride", "stride", "extent", 1, doc="the step, 1 by default"),
         Argument("pad", "keyword", "pad", None, doc="zeros on each side, one number or one for each axis: `pad 0x3`"),
-        Argument("padding", "word", default="same", words=("same", "valid"), doc="`same` (out = ceil(W/S), the default) or `valid` (none)"),
-        Argument("rounding", "word", default="exact", words=("exact", "floor"), doc="`floor` drops the rows that do not fill a window"),
+        Argument(
+            "padding",
+            "word",
+            default="same",
+            words=("same", "valid"),
+            doc="`same` (out = ceil(W/S)) or `valid` (none); `same` by default",
+        ),
+        Argument(
+            "rounding",
+            "word",
+            default="exact",
+            words=("exact", "floor"),
+            doc="`floor` drops the rows that do not fill a window",
+        ),
         Argument("dilation", "keyword", "extent", 1, doc="the step inside the window"),
         Argument("groups", "keyword", "count", 1, doc="each group of filters sees its own share of the channels"),
-        BIAS, INIT, BIAS_INIT,
-    )  # fmt: skip
+        BIAS,
+        INIT,
+        BIAS_INIT,
+    )
 
     out_channels: int
     kernel: tuple[int, ...]
@@ -118,8 +133,10 @@ class ConvTranspose(Op):
         Argument("stride", "stride", "extent", 2, doc="the factor by which it enlarges, 2 by default"),
         Argument("pad", "keyword", "pad", 0, doc="rows taken off each side"),
         Argument("groups", "keyword", "count", 1),
-        BIAS, INIT, BIAS_INIT,
-    )  # fmt: skip
+        BIAS,
+        INIT,
+        BIAS_INIT,
+    )
 
     out_channels: int
     kernel: tuple[int, ...]
@@ -152,10 +169,7 @@ class ConvTranspose(Op):
         spatial = []
         for size, k, s, p, axis in zip(x.spatial, self.kernel, self.stride, self.padding, x.axes[1:]):
             out = (size - 1) * s - 2 * p + k
-            prove.at_least(
-                out, 1, f"a transposed convolution must leave some {axis}",
-                lambda limit, out=out, axis=axis: ShapeFault("E0304", f"nothing is left of {axis}: the padding takes off more than there is", notes=(f"{axis} = (W - 1)*S - 2p + k = {out}", *filter(None, [limit]))),
-            )  # fmt: skip
+            prove.at_least(out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, out))
             spatial.append(out)
         return TensorType((self.out_channels, *spatial))
 
@@ -169,6 +183,11 @@ class ConvTranspose(Op):
 
     def describe(self) -> str:
         return f"{written(self.kernel)} up {'x'.join(map(str, self.stride))}"
+
+
+def nothing_left(axis: str, out: Size, limit: str) -> ShapeFault:
+    notes = (f"{axis} = (W - 1)*S - 2p + k = {out}", *filter(None, [limit]))
+    return ShapeFault("E0304", f"nothing is left of {axis}: the padding takes off more than there is", notes=notes)
 
 
 def check_groups(channels: int, out_channels: int, groups: int) -> None:

@@ -116,8 +116,14 @@ class BatchNorm(Elementwise):
     slot: ClassVar[str] = "norm"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("eps", "keyword", "number", 1e-5, doc="ε, 1e-5 by default"),
-        Argument("momentum", "keyword", "number", 0.1, doc="the weight of the newest batch in the running statistics, 0.1 by default"),
-    )  # fmt: skip
+        Argument(
+            "momentum",
+            "keyword",
+            "number",
+            0.1,
+            doc="the weight of the newest batch in the running statistics, 0.1 by default",
+        ),
+    )
 
     eps: float = 1e-5
     momentum: float = 0.1

@@ -47,7 +47,7 @@ class Concat(Join):
             if other.rank != first.rank:
                 raise JoinFault("E0301", f"concat inputs have different numbers of axes: {first} and {other}", (0, i))
             axes = [axis for axis, a, b in zip(first.axes[1:], first.spatial, other.spatial) if a != b]
-            for axis, a, b in zip(first.axes[1:], first.spatial, other.spatial):
+            for a, b in zip(first.spatial, other.spatial):
                 agree(a, b, "E0301", f"concat inputs differ in {_words(axes)}", (0, i), prove)
             channels = channels + other.channels
         return TensorType((channels, *first.spatial))
@@ -67,7 +67,7 @@ def all_alike(what: str, code: str, inputs: tuple[TensorType, ...], prove: Prove
         if other.rank != first.rank:
             raise JoinFault(code, f"{what} inputs have different numbers of axes: {first} and {other}", (0, i))
         axes = [axis for axis, a, b in zip(first.axes, first.shape, other.shape) if a != b]
-        for axis, a, b in zip(first.axes, first.shape, other.shape):
+        for a, b in zip(first.shape, other.shape):
             agree(a, b, code, f"{what} inputs differ in {_words(axes)}", (0, i), prove)
     return first
 

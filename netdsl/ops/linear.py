@@ -31,8 +31,10 @@ class Linear(Op):
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("out_features", "positional", doc="the number of outputs"),
-        BIAS, INIT, BIAS_INIT,
-    )  # fmt: skip
+        BIAS,
+        INIT,
+        BIAS_INIT,
+    )
 
     out_features: int
     bias: bool

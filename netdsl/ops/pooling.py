@@ -11,11 +11,25 @@ from netdsl.types import TensorType
 
 WINDOW = (
     Argument("kernel", "kernel", "extent", 2, aliases=("k",), doc="the window, 2x2 by default"),
-    Argument("stride", "stride", "extent", None, doc="the step; by default that of the window, so windows do not overlap"),
+    Argument(
+        "stride", "stride", "extent", None, doc="the step; by default that of the window, so windows do not overlap"
+    ),
     Argument("pad", "keyword", "pad", None, doc="padding on each side, at most half the window"),
-    Argument("padding", "word", default="valid", words=("same", "valid"), doc="`valid` (none, the default) or `same` (out = ceil(W/S))"),
-    Argument("rounding", "word", default="exact", words=("exact", "floor", "ceil"), doc="`floor` drops the last rows, `ceil` keeps a partial window"),
-)  # fmt: skip
+    Argument(
+        "padding",
+        "word",
+        default="valid",
+        words=("same", "valid"),
+        doc="`valid` (none, the default) or `same` (out = ceil(W/S))",
+    ),
+    Argument(
+        "rounding",
+        "word",
+        default="exact",
+        words=("exact", "floor", "ceil"),
+        doc="`floor` drops the last rows, `ceil` keeps a partial window",
+    ),
+)
 
 
 class Pool(Op):
@@ -42,9 +56,11 @@ class Pool(Op):
         for k, (before, after) in zip(kernel, padding):
             if max(before, after) > k / 2:
                 raise ShapeFault(
-                    "E0304", f"a padding of {max(before, after)} is more than half the window of {k}",
-                    notes=("a window could lie wholly in the padding, and have nothing to pool",), helps=(f"`pad {k // 2}` is the most",),
-                )  # fmt: skip
+                    "E0304",
+                    f"a padding of {max(before, after)} is more than half the window of {k}",
+                    notes=("a window could lie wholly in the padding, and have nothing to pool",),
+                    helps=(f"`pad {k // 2}` is the most",),
+                )
         return cls.make(given, kernel, stride, padding, rounding)
 
     @classmethod
@@ -81,8 +97,14 @@ class AvgPool(Pool):
     spellings: ClassVar[tuple[str, ...]] = ("AVGPOOL", "MEANPOOL", "AVG_POOL")
     arguments: ClassVar[tuple[Argument, ...]] = (
         *WINDOW,
-        Argument("count_pad", "word", default="include_pad", words=("include_pad", "exclude_pad"), doc="whether zeros of the padding count in the mean"),
-    )  # fmt: skip
+        Argument(
+            "count_pad",
+            "word",
+            default="include_pad",
+            words=("include_pad", "exclude_pad"),
+            doc="whether zeros of the padding count in the mean",
+        ),
+    )
 
     count_pad: bool = True
 

@@ -1,0 +1,102 @@
+"""Is the core light?  `import netdsl` and the command line import nothing that takes long, and this would notice.
+
+Every heavy package is replaced by an empty one that can always be imported, so that an import inside `try` counts,
+too, and it does not matter which of them are installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "triton", "numpy", "rich")
+GOOGLENET = ROOT / "specs" / "googlenet.net"
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Path:
+    """A folder of empty packages with heavy names."""
+    folder = tmp_path / "stubs"
+    for name in HEAVY:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+    return folder
+
+
+def imported(code: str, stubs: Path, cache: Path | None = None) -> set[str]:
+    """The top-level packages that a fresh interpreter has imported after `code`."""
+    report = (
+        "\nimport json as _json, sys as _sys\nprint(_json.dumps(sorted({m.partition('.')[0] for m in _sys.modules})))"
+    )
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stubs), str(ROOT), str(ROOT / "backends")])}
+    if cache is not None:
+        variables["NETDSL_CACHE"] = str(cache)
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, env=variables, cwd=stubs
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def command(*arguments: object) -> str:
+    """Code that runs the command line in its own interpreter, and fails if the command does."""
+    return f"from netdsl.cli import main\nassert main({[str(argument) for argument in arguments]!r}) == 0"
+
+
+def test_importing_netdsl_imports_neither_heavy_packages_nor_the_parser(stubs: Path) -> None:
+    modules = imported("import netdsl", stubs)
+    assert "netdsl" in modules
+    assert not modules & {*HEAVY, "lark"}
+
+
+def test_every_public_name_is_light(stubs: Path) -> None:
+    modules = imported("import netdsl\nfor name in netdsl.__all__: getattr(netdsl, name)", stubs)
+    assert not modules & {*HEAVY, "lark"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", GOOGLENET),
+        ("show", GOOGLENET),
+        ("show", GOOGLENET, "--json"),
+        ("compile", GOOGLENET, "-o", "googlenet_compiled.py"),
+        ("list",),
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments[:1] + arguments[2:])),
+)
+def test_the_command_line_is_light(arguments: tuple[object, ...], stubs: Path) -> None:
+    modules = imported(command(*arguments), stubs)
+    assert "netdsl" in modules
+    assert not modules & set(HEAVY)
+
+
+def test_checking_is_light_when_nothing_is_cached(stubs: Path, tmp_path: Path) -> None:
+    cold = imported(command("check", GOOGLENET), stubs, cache=tmp_path / "cache")
+    warm = imported(command("check", GOOGLENET), stubs, cache=tmp_path / "cache")
+    assert "lark" in cold
+    assert not (cold | warm) & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", [*HEAVY, "lark"])
+@pytest.mark.parametrize(
+    "code",
+    ["import {}", "try:\n    import {}\nexcept ImportError:\n    pass", "def late():\n    import {}\nlate()"],
+    ids=["plain", "guarded", "late"],
+)
+def test_this_test_can_fail(code: str, name: str, stubs: Path) -> None:
+    """The meta-test: the same probe sees each of them where something imports it."""
+    assert name in imported("import netdsl\n" + code.format(name), stubs)
+
+
+def test_this_test_sees_what_a_module_of_netdsl_imports(stubs: Path) -> None:
+    """The meta-test for the probe of commands: a netdsl module that imports torch when it is loaded."""
+    (stubs / "netdsl_heavy.py").write_text("import torch\n", encoding="utf-8")
+    code = "import netdsl.cli, netdsl_heavy\n" + command("check", GOOGLENET)
+    assert imported(code, stubs) & set(HEAVY) == {"torch"}
