@@ -16,7 +16,7 @@ from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
 from netdsl.elaborate import Elaborator, unlimited_recursion
 from netdsl.graph import Call, Graph, bodies, fold
 from netdsl.ops import BY_SPELLING, Op
-from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
+from netdsl.program import BUILTINS, STATEMENTS, NetDef, Program, may_name, unknown_name
 from netdsl.prove import Prover
 from netdsl.record import Record
 from netdsl.size import Formula, Size, symbol
@@ -241,7 +241,9 @@ class Network(Elaborator):
             elif label is not None and label.id in where:
                 merged[where[label.id]] = line
             elif isinstance(line.statement, t.Element):
-                close = nearest(label.id, where) if label else None
+                head = line.statement.value.head if isinstance(line.statement.value, t.App) else None
+                word = nearest(head.id, STATEMENTS) if label is None and isinstance(head, t.Name) else None
+                close = nearest(label.id, where) if label else word
                 help_ = (
                     f"did you mean `{close}`?"
                     if close

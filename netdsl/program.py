@@ -19,6 +19,7 @@ from netdsl.source import Source, Span
 from netdsl.values import FUNCTIONS, Function, Scope, Value
 
 RESERVED = {"C": "channels", "D": "depth", "H": "height", "W": "width"}
+STATEMENTS = ("input", "output", "default", "freeze", "let", "block", "import", "net")
 BUILTINS = ("identity", "match", "mean")
 
 
@@ -230,7 +231,7 @@ def prelude() -> Prelude:
 
 def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
     """Help for a name that nothing has: the nearest one, written as it is written."""
-    close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *FUNCTIONS])
+    close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *FUNCTIONS, *STATEMENTS])
     return (
         (f"did you mean `{close}`?",)
         if close

@@ -91,7 +91,7 @@ class Class:
             if names <= self.own_numbers and not names & self.fixed:
                 return to_python(formula), set(names)
         values = {h.value for h in column}
-        return (str(values.pop()), set()) if len(values) == 1 else ("", set())
+        return (repr(values.pop()), set()) if len(values) == 1 else ("", set())
 
     @cached_property
     def own_numbers(self) -> frozenset[str]:
@@ -114,18 +114,18 @@ class Class:
         plain = substitute(hole.trace, {name: symbol(name.removesuffix(body.context)) for name in symbols(hole.trace)})
         return plain if isinstance(plain, Formula) else None
 
-    def values(self, name: str) -> tuple[int, ...]:
+    def values(self, name: str) -> tuple[int | float, ...]:
         """The value of a parameter in each body, or nothing where it is not known."""
         found = [self.plan.given(body).get(name) for body in self.bodies]
         return tuple(int(v) for v in found if isinstance(v, int)) if all(isinstance(v, int) for v in found) else ()
 
-    def argument(self, param: Param, call: Call[TensorType], x: TensorType) -> Size:
+    def argument(self, param: Param, call: Call[TensorType], x: TensorType) -> Hole:
         """What a call passes for a parameter: its number in the caller's terms, or what this body needs there."""
         if param.own:
-            return (
-                x.channels if param.name == "in_channels" else next(g.value for g in call.args if g.name == param.name)
-            )
-        return param.values[next(i for i, body in enumerate(self.bodies) if body is call.body)]
+            given = {given.name: given.value for given in call.args}
+            return hole(x.channels if param.name == "in_channels" else given[param.name], param.name)
+        value = param.values[next(i for i, body in enumerate(self.bodies) if body is call.body)]
+        return Hole(value, None, param.name)
 
     def constructors(self) -> list[tuple[int, str]]:
         """The modules of the class by node, as text."""
@@ -137,8 +137,12 @@ class Param(Record):
     """A parameter of a constructor, and its value in each body of the class. `own`: it is one of the block's."""
 
     name: str
-    values: tuple[int, ...]
+    values: tuple[int | float, ...]
     own: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "float" if any(isinstance(value, float) for value in self.values) else "int"
 
 
 class Plan:
@@ -240,7 +244,7 @@ class Plan:
         body = call.body
         if has_class(body):
             cls = self.class_of[id(body)]
-            holes: list[Code] = [(hole(cls.argument(param, call, x), param.name),) for param in cls.params]
+            holes: list[Code] = [(cls.argument(param, call, x),) for param in cls.params]
             return in_terms((f"{cls.name}(", *joined(holes), ")"), env)
         items = self.sequence(body, self.inner_env(call, x, env))
         return (
@@ -312,13 +316,20 @@ def _even_growth(codes: list[Code], counts: list[int]) -> int:
     for before, code, count in zip(codes, codes[1:], counts[1:]):
         if count != 1 or skeleton(code) != shape:
             break
-        step: list[object] = [(b.value - a.value, _minus(b, a)) for a, b in zip(holes_of(before), holes_of(code))]
+        step: list[object] = [(_step(b, a), _minus(b, a)) for a, b in zip(holes_of(before), holes_of(code))]
         if steps is None:
             steps = step
         if step != steps:
             break
         length += 1
     return length
+
+
+def _step(b: Hole, a: Hole) -> object:
+    """By how much a number grows. Rates must stay as they are: sums of decimals are not exact."""
+    if isinstance(a.value, float) or isinstance(b.value, float):
+        return 0 if a.value == b.value else object()
+    return b.value - a.value
 
 
 def _minus(b: Hole, a: Hole) -> Size | None:

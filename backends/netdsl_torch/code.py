@@ -16,11 +16,11 @@ from netdsl.size import Formula, Size, Traced, substitute, trace_of
 class Hole(Record):
     """A number in the code. With a `default`, the hole and its `prefix` vanish where it is that number everywhere."""
 
-    value: int
+    value: int | float
     trace: Formula | None
     hint: str
     prefix: str = ""
-    default: int | None = None
+    default: int | float | None = None
 
 
 Code = tuple[str | Hole, ...]
@@ -31,6 +31,11 @@ def hole(value: Size, hint: str, prefix: str = "", default: int | None = None) -
     assert isinstance(value, int), f"{hint} is not known"
     trace = trace_of(value)
     return Hole(int(value), trace if isinstance(trace, Formula) else None, hint, prefix, default)
+
+
+def rate(value: float, hint: str, prefix: str = "", default: float | None = None) -> Hole:
+    """A hole for a number that is no size: a probability, an epsilon."""
+    return Hole(float(f"{value:.12g}"), None, hint, prefix, default)
 
 
 def holes_of(code: Code) -> list[Hole]:
@@ -74,10 +79,12 @@ def rendered(code: Code, text: Callable[[Hole], str]) -> str:
             out.append(part)
             continue
         shown = text(part)
-        if part.default is None or shown != str(part.default):
+        if part.default is None or shown != repr(part.default):
             out.append(part.prefix + shown)
     return "".join(out)
 
 
 def traced(hole: Hole) -> Size:
-    return Traced(hole.value, hole.trace) if hole.trace is not None else hole.value
+    """The size in a hole, with its trace."""
+    value = int(hole.value)
+    return Traced(value, hole.trace) if hole.trace is not None else value

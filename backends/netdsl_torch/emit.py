@@ -191,7 +191,10 @@ class Module:
         self, cls: Class, doc: list[str], inputs: list[str], forward: list[str], after: list[str], returns: str
     ) -> str:
         out = [f"class {cls.name}(nn.Module):", *(f"    {line}".rstrip() for line in doc), ""]
-        params = [f"{p.name}: int = {p.values[0]}" if cls.body is self.graph else f"{p.name}: int" for p in cls.params]
+        params = [
+            f"{p.name}: {p.kind} = {p.values[0]}" if cls.body is self.graph else f"{p.name}: {p.kind}"
+            for p in cls.params
+        ]
         modules = cls.constructors()
         if modules or after:
             out += laid_out(f"def __init__({', '.join(['self', *params])}) -> None:", 4)

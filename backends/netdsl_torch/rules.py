@@ -13,7 +13,7 @@ from netdsl.ops import OPS, Op
 from netdsl.ops.base import Weight
 from netdsl.record import Record
 from netdsl.types import TensorType
-from netdsl_torch.code import Code, Hole, hole, joined
+from netdsl_torch.code import Code, Hole, hole, joined, rate
 
 Types = tuple[TensorType, ...]
 
@@ -96,10 +96,14 @@ def linear(op: Any, inputs: Types) -> Code:
 
 
 def batchnorm(op: Any, inputs: Types) -> Code:
-    eps = "" if op.eps == 1e-5 else f", eps={op.eps!r}"
-    momentum = "" if op.momentum == 0.1 else f", momentum={op.momentum!r}"
     rank = {1: "1d", 2: "1d", 3: "2d", 4: "3d"}[inputs[0].rank]
-    return (f"nn.BatchNorm{rank}(", hole(inputs[0].channels, "num_features"), f"{eps}{momentum})")
+    return (
+        f"nn.BatchNorm{rank}(",
+        hole(inputs[0].channels, "num_features"),
+        rate(op.eps, "eps", ", eps=", 1e-5),
+        rate(op.momentum, "momentum", ", momentum=", 0.1),
+        ")",
+    )
 
 
 # --- ops without -----------------------------------------------------------------------------------------------
@@ -139,11 +143,8 @@ def reduce_over_space(method: str) -> Callable[[Any, Types, Sequence[str]], str]
 
 def lrn(op: Any, inputs: Types) -> Code:
     # PyTorch divides alpha by n, the paper does not.
-    return (f"nn.LocalResponseNorm({op.n}, alpha={_short(op.alpha * op.n)}, beta={op.beta!r}, k={float(op.k)!r})",)
-
-
-def _short(value: float) -> str:
-    return repr(float(f"{value:.12g}"))
+    alpha, beta, k = rate(op.alpha * op.n, "alpha"), rate(op.beta, "beta"), rate(op.k, "k")
+    return ("nn.LocalResponseNorm(", hole(op.n, "size"), ", alpha=", alpha, ", beta=", beta, ", k=", k, ")")
 
 
 def plain(constructor: str, function: str = "") -> Rule:
@@ -172,14 +173,14 @@ RULES.update(
         "lrn": Rule(lrn),
         "relu": plain("nn.ReLU()", "F.relu"),
         "relu6": plain("nn.ReLU6()", "F.relu6"),
-        "leaky_relu": Rule(lambda op, inputs: (f"nn.LeakyReLU({op.slope!r})",)),
+        "leaky_relu": Rule(lambda op, inputs: ("nn.LeakyReLU(", rate(op.slope, "negative_slope"), ")")),
         "elu": plain("nn.ELU()", "F.elu"),
         "gelu": plain("nn.GELU()", "F.gelu"),
         "silu": plain("nn.SiLU()", "F.silu"),
         "sigmoid": plain("nn.Sigmoid()", "torch.sigmoid"),
         "tanh": plain("nn.Tanh()", "torch.tanh"),
         "softmax": Rule(lambda op, inputs: ("nn.Softmax(1)",), lambda op, inputs, args: f"F.softmax({args[0]}, 1)"),
-        "dropout": Rule(lambda op, inputs: (f"nn.Dropout({op.p!r})",)),
+        "dropout": Rule(lambda op, inputs: ("nn.Dropout(", rate(op.p, "p"), ")")),
         "upsample": Rule(lambda op, inputs: ("nn.Upsample(scale_factor=", hole(op.factor, "scale_factor"), ")")),
         "add": Rule(None, lambda op, inputs, args: " + ".join(args)),
         "mean": Rule(None, mean_of),
