@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from netdsl import tree as t
@@ -178,7 +179,26 @@ class TreeBuilder:
 
     def concat(self, c: list[Any]) -> t.Concat:
         items = tuple(self(x) for x in c)
+        self.warn_of_continued_branch(items)
         return t.Concat(self.span(items[0], items[-1]), items)
+
+    def warn_of_continued_branch(self, items: tuple[t.Expr, ...]) -> None:
+        """`a | b`, then a line that starts with `->`: it continues b, and may have been meant for both."""
+        last = items[-1]
+        if not isinstance(last, t.Seq):
+            return
+        for before, after in pairwise(last.items):
+            between = self.source.text[before.span.end : after.span.start]
+            if "\n" in between or "\r" in between:
+                arrow = before.span.end + between.index("->")
+                self.fault(
+                    "W0503",
+                    "this line continues the last branch only",
+                    Span(self.source, arrow, after.span.end),
+                    others=(Label(before.span, "the branch that goes on"),),
+                    helps=("parentheses say which is meant: `(a | b) -> c`, or `a | (b -> c)`",),
+                )
+                return
 
     def sum_(self, c: list[Any]) -> t.Expr:
         items, ops = self.operands(c)

@@ -18,6 +18,9 @@ def laid_out(line: str, indent: int = 0) -> list[str]:
     start, end = found
     items = _split(code[start + 1 : end])
     out = [pad + code[: start + 1] + (hash_ + comment if hash_ else "")]
+    together = f"{pad}    {', '.join(items)}"
+    if len(together) <= WIDTH and not code[:start].endswith("Sequential"):
+        return [*out, together, pad + code[end:]]
     for item in items:
         comma = "" if " for " in _outside_brackets(item) else ","
         out.extend(laid_out(item + comma, indent + 4))
