@@ -26,7 +26,8 @@ from netdsl.cli import write_atomically
 from netdsl.driver import check_source
 from netdsl.files import FileReader, read_source, shipped
 from netdsl.net import Net, load
-from netdsl.network import Options, elaborate
+from netdsl.network import elaborate
+from netdsl.options import Options
 from netdsl.parse import parse
 from netdsl.program import Loader
 from netdsl.source import Source

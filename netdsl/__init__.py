@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netdsl.diagnostic import Diagnostic, SpecError
     from netdsl.net import Net, compile, load, loads
-    from netdsl.network import UsageError
+    from netdsl.options import UsageError
 
 __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Net", "SpecError", "UsageError", "compile", "load", "loads"]
@@ -24,7 +24,7 @@ __all__ = ["Diagnostic", "Net", "SpecError", "UsageError", "compile", "load", "l
 _HOMES = {
     "Diagnostic": "netdsl.diagnostic",
     "SpecError": "netdsl.diagnostic",
-    "UsageError": "netdsl.network",
+    "UsageError": "netdsl.options",
     "Net": "netdsl.net",
     "compile": "netdsl.net",
     "load": "netdsl.net",

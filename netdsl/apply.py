@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
 from netdsl.diagnostic import Stop, diagnose
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
-from netdsl.graph import Call, Graph, Repeat, Run, output_of
+from netdsl.graph import Call, Graph, output_of
 from netdsl.ops import Op
-from netdsl.size import Formula, trace_of
 from netdsl.source import Origin, Span
-from netdsl.types import Draft, TensorType
+from netdsl.types import Draft
 from netdsl.values import (
     Builtin,
     Function,
@@ -25,10 +23,8 @@ from netdsl.values import (
     Scope,
     Thunk,
     Value,
-    arithmetic,
     free_names,
     kind_of,
-    roots,
 )
 
 MAX_DEPTH = 200
@@ -131,6 +127,23 @@ class Applier(Evaluator):
         if not isinstance(inner, t.Name | t.Call) or self.is_plain(inner, value.scope):
             return None
         return self.function_of(inner, value.scope, x)
+
+    def is_plain(self, expr: t.Expr, scope: Scope) -> bool:
+        """Whether following names leads to a primitive or a tensor, not to a block."""
+        for _ in range(MAX_DEPTH):
+            expr = ungroup(expr)
+            head = expr.head if isinstance(expr, t.Call) else expr
+            found = scope.find(head.id) if isinstance(head, t.Name) else None
+            if found is None or isinstance(found[0], Primitive | Held | Builtin | Num):
+                return True
+            if isinstance(found[0], Function):
+                return False
+            if not isinstance(found[0], Path):
+                return True
+            expr, scope = found[0].expr, found[0].scope
+            if not isinstance(ungroup(expr), t.Name | t.Call):
+                return True
+        return True
 
     def push(self, span: Span) -> None:
         """Enters a call. A trail that is too long ends the run: the blocks call one another without end."""
@@ -304,6 +317,18 @@ class Applier(Evaluator):
         call = Call(body, given_sizes(numbers))
         return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
 
+    def count(self, span: Span) -> None:
+        self.made += 1
+        if self.made > MAX_ELEMENTS:
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"the network has more than {MAX_ELEMENTS:,} different elements",
+                    self.full_origin(span)[-1:],
+                    "the budget ends here",
+                )
+            )
+
     def new_body(self, span: Span) -> None:
         """Counts a body that is about to be built."""
         self.built += 1
@@ -357,174 +382,6 @@ class Applier(Evaluator):
         return tuple(
             (name, self.key(hit[0], True)) for name, hit in found if hit and hit[1].kind not in ("file", "prelude")
         )
-
-    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None) -> Tensor:
-        """`f * n`: n copies in sequence, each with weights of its own."""
-        if "/" in expr.ops:
-            self.fail("E0210", "`/` divides numbers; a stride is written `CONV 64 /2`", expr.span)
-            return self.failed()
-        n = Num(1)
-        for item in expr.items[1:]:
-            value = self.evaluate(item, scope, x)
-            if isinstance(value, Poison):
-                return self.failed()
-            if not isinstance(value, Num) or not isinstance(value.value, int):
-                whole = isinstance(value, Num) and not isinstance(value.value, Formula)
-                code = "E0308" if isinstance(value, Num) and not whole else "E0202"
-                shown = f"{value}" if isinstance(value, Num) else kind_of(value)
-                self.fail(code, f"a repeat needs a whole number, and `{short(item)}` is {shown}", item.span)
-                return self.failed()
-            if value.value < 1:
-                self.fail(
-                    "E0401",
-                    f"a repeat of {value}: at least 1 is needed",
-                    item.span,
-                    f"`{short(item)}` is {value}",
-                    helps=("leave the element out where it should not be: `if n > 0 then … else identity`",),
-                )
-                return self.failed()
-            self.builder.pin(roots(value))
-            n = arithmetic("*", n, value)
-        times = n.value
-        assert isinstance(times, int)
-        if times > MAX_UNROLLED:
-            raise Stop(
-                diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span))
-            )
-        return self.repeat(
-            lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True
-        )
-
-    def run_for(self, expr: t.For, scope: Scope, x: Tensor | None) -> Tensor:
-        """`for i in a..b do f`: f at i = a, then at a + 1, … then at b."""
-        bounds = []
-        for item in (expr.first, expr.last):
-            value = self.operand(item, scope, x)
-            if isinstance(value, Poison):
-                return self.failed()
-            if not isinstance(value.value, int):
-                self.fail("E0202", f"`for` counts in whole numbers, and `{short(item)}` is {value}", item.span)
-                return self.failed()
-            self.builder.pin(roots(value))
-            bounds.append(value.value)
-        first, last = bounds
-        if last < first:
-            self.fail("E0401", f"`for` from {first} to {last} has no step", expr.first.span.to(expr.last.span))
-            return self.failed()
-        if last - first >= MAX_STEPS:
-            raise Stop(
-                diagnose(
-                    "E0403",
-                    f"a `for` of {last - first + 1:,} steps is more than {MAX_STEPS:,}",
-                    self.full_origin(expr.span),
-                )
-            )
-
-        def step(i: int, at: Tensor) -> Made | None:
-            return self.step(expr.body, Scope("path", scope, {expr.var: Num(first + i)}), at)
-
-        return self.repeat(step, last - first + 1, expr, self.need_input(x, expr), False)
-
-    def repeat(
-        self,
-        step: Callable[[int, Tensor], Made | None],
-        times: int,
-        expr: t.Expr,
-        x: Tensor,
-        alike: bool,
-    ) -> Tensor:
-        """The steps in sequence. Once a step of equal ones leaves the type as it is, so do all that follow."""
-        if x.failed:
-            return self.failed()
-        running = self.builder.local(x)
-        inputs = [running]
-        runs: list[Run[Draft]] = []
-        i = 0
-        while i < times:
-            made = step(i, running)
-            if made is None:
-                return self.failed()
-            call, captured, type = made
-            for tensor in captured:
-                if tensor not in inputs:
-                    inputs.append(tensor)
-            settled = alike and _same_traced(type, running.type)
-            count = times - i if settled else 1
-            if runs and runs[-1].call == call:
-                count += runs.pop().count
-            runs.append(Run(call, count, tuple(inputs.index(tensor) for tensor in captured)))
-            running = Tensor(self.builder, type, self.origin(expr.span))
-            i = times if settled else i + 1
-            self.count(expr.span)
-        out = running.type
-        return self.builder.add(Repeat(tuple(runs)), inputs, out, self.origin(expr.span))
-
-    def step(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
-        """One copy: the body of the block that is called, or a path of its own."""
-        inner = ungroup(expr)
-        if isinstance(inner, t.Name | t.Call) and not (isinstance(inner, t.Call) and inner.head.id == "mean"):
-            function = self.given_function(Path(inner, scope), x)
-            if function is not None:
-                return self.call(function, inner, x)
-        return self.path(expr, scope, x)
-
-    def is_plain(self, expr: t.Expr, scope: Scope) -> bool:
-        """Whether following names leads to a primitive or a tensor, not to a block."""
-        for _ in range(MAX_DEPTH):
-            expr = ungroup(expr)
-            head = expr.head if isinstance(expr, t.Call) else expr
-            found = scope.find(head.id) if isinstance(head, t.Name) else None
-            if found is None or isinstance(found[0], Primitive | Held | Builtin | Num):
-                return True
-            if isinstance(found[0], Function):
-                return False
-            if not isinstance(found[0], Path):
-                return True
-            expr, scope = found[0].expr, found[0].scope
-            if not isinstance(ungroup(expr), t.Name | t.Call):
-                return True
-        return True
-
-    def path(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
-        """An unnamed body: part of the block around it, so its numbers are that block's."""
-        assert isinstance(x.type, TensorType)
-        key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), id(self.defaults))
-        kept = self.builder.home.paths
-        if key not in kept:
-            self.new_body(expr.span)
-            outer = self.builder
-            self.builder = Builder("path", outer.name, outer)
-            try:
-                inner = self.builder.add_input(x.type, x.origin, "x")
-                out = self.run(expr, scope, inner)
-                if out.failed:
-                    return None
-                kept[key] = self.builder.finish([("out", self.builder.local(out), False)]), list(self.builder.captured)
-            finally:
-                self.builder = outer
-        body, captured = kept[key]
-        return Call(body), [self.builder.local(tensor) for tensor in captured], body.type_of(body.outputs[0].value)
-
-    def count(self, span: Span) -> None:
-        self.made += 1
-        if self.made > MAX_ELEMENTS:
-            raise Stop(
-                diagnose(
-                    "E0403",
-                    f"the network has more than {MAX_ELEMENTS:,} different elements",
-                    self.full_origin(span)[-1:],
-                    "the budget ends here",
-                )
-            )
-
-
-def _same_traced(a: Draft, b: Draft) -> bool:
-    return (
-        a == b
-        and isinstance(a, TensorType)
-        and isinstance(b, TensorType)
-        and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
-    )
 
 
 def title_of(function: Function, values: dict[str, Value]) -> str:

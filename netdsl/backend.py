@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from netdsl.diagnostic import nearest
-from netdsl.network import UsageError
+from netdsl.options import UsageError
 
 if TYPE_CHECKING:
     from netdsl.net import Net

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    from netdsl.network import UsageError
+    from netdsl.options import UsageError
 
     parser = build_parser()
     args = parser.parse_args(argv)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from netdsl.check import check
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.graph import Graph
-from netdsl.network import Elaborated, Options, UsageError, elaborate
+from netdsl.network import Elaborated, elaborate
+from netdsl.options import Options, UsageError
 from netdsl.program import Loader, Read
 from netdsl.record import Record
 from netdsl.source import Source, Span

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from netdsl import tree as t
-from netdsl.apply import Applier
 from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
@@ -20,13 +19,14 @@ from netdsl.ops import BY_SPELLING, Add, Concat, Conv, Mean, Op
 from netdsl.ops.join import JoinFault
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
+from netdsl.repeat import Repeater
 from netdsl.size import Formula, ceil_div, symbols, trace_of
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
 
 
-class Elaborator(Applier):
+class Elaborator(Repeater):
     """Applies expressions: sequences, primitives, joins, assertions."""
 
     def run(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from netdsl.diagnostic import Diagnostic, SpecError
 from netdsl.driver import Checked, check_source
 from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers
-from netdsl.network import Options, UsageError
+from netdsl.options import Options, UsageError
 from netdsl.prove import Constraint
 from netdsl.size import Domain, Size, simplified, symbols
 from netdsl.source import Source, place_of

@@ -356,7 +356,7 @@ MEANINGS = {
         input right = 4 x 8 x 8
         a = left -> CONV 6 relu
         b = right -> CONV 6 relu
-        c = a + b -> CONV 5
+        c = (a + b) -> CONV 5
         d = a | b
         output c, d, a
     """,
@@ -386,7 +386,7 @@ MEANINGS = {
         CONV 2 1x1
     """,
     "two skips as arguments": """
-        block both(a, b, c) = (CONV c | a) + (CONV c | b) -> CONV c
+        block both(a, b, c) = ((CONV c | a) + (CONV c | b)) -> CONV c
         net t
         input 3 x 8 x 8
         p = CONV 4
@@ -483,7 +483,7 @@ MEANINGS = {
         g(3) -> g(5)
     """,
     "blocks with equal numbers by chance": """
-        block b(c, d, stride=1) = CONV c /stride relu -> CONV d + CONV d 1x1 /stride
+        block b(c, d, stride=1) = (CONV c /stride relu -> CONV d) + CONV d 1x1 /stride
         net t
         input 2 x 16 x 16
         b(2, 4, stride=2) -> b(4, 8, stride=2) -> b(1, 2, stride=1)
@@ -734,7 +734,7 @@ def test_dropout_drops_in_training_alone() -> None:
     torch.testing.assert_close(module.eval()(x), x)
     torch.manual_seed(0)
     dropped = module.train()(x)
-    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(1 / 0.7)}
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 
@@ -1062,7 +1062,7 @@ def test_autocast(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_types_of_numbers(dtype: torch.dtype) -> None:
-    module, x = subject("tour")
+    module, x = subject("resnet18")  # PyTorch has no LRN for bfloat16 on the CPU
     module.eval()
     wanted = module(x)
     found = module.to(dtype)(x.to(dtype))
@@ -1170,8 +1170,8 @@ def test_any_name_can_be_an_input(name: str) -> None:
 def test_any_name_can_be_a_parameter(name: str) -> None:
     text = f"""
         block b({name}=3) = RELU -> (CONV {name} init=0.1 -> LEAKY_RELU) + CONV {name} init=he
-        block dense({name}) = identity | CONV {name}
-        block s({name}) = RELU -> dense({name}) * 3 -> RELU
+        block more({name}) = identity | CONV {name}
+        block s({name}) = RELU -> more({name}) * 3 -> RELU
         net t({name}=4)
         input 3 x 8 x 8
         b(5) -> b({name}) -> s(2) -> s({name}) -> CONV {name}
@@ -1341,7 +1341,7 @@ def test_a_thousand_repeats_are_a_loop(element: str) -> None:
     def emitted(count: int) -> str:
         return loads(f"net t\ninput 4 x 8 x 8\ns = CONV 4\n{element} * {count}\n").emit()
 
-    assert len(emitted(1000).splitlines()) == len(emitted(4).splitlines())
+    assert len(emitted(1000).splitlines()) == len(emitted(10).splitlines())
     assert len(emitted(1000)) < 4000
 
 

@@ -23,7 +23,7 @@ class TorchBackend:
 
     def build(self, net: Net) -> nn.Module:
         """Raises UsageError where torch is not installed."""
-        from netdsl.network import UsageError
+        from netdsl.options import UsageError
 
         try:
             from netdsl_torch.build import build

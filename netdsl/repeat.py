@@ -1,0 +1,158 @@
+"""What is repeated?  `f * n` and `for`: steps in sequence, equal ones built once and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netdsl import tree as t
+from netdsl.apply import MAX_STEPS, MAX_UNROLLED, Applier, Made
+from netdsl.build import Builder, Tensor
+from netdsl.diagnostic import Stop, diagnose
+from netdsl.evaluate import short, ungroup
+from netdsl.graph import Call, Repeat, Run
+from netdsl.size import Formula, trace_of
+from netdsl.types import Draft, TensorType
+from netdsl.values import Num, Path, Poison, Scope, arithmetic, kind_of, roots
+
+
+class Repeater(Applier):
+    """Applies a block several times in sequence."""
+
+    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None) -> Tensor:
+        """`f * n`: n copies in sequence, each with weights of its own."""
+        if "/" in expr.ops:
+            self.fail("E0210", "`/` divides numbers; a stride is written `CONV 64 /2`", expr.span)
+            return self.failed()
+        n = Num(1)
+        for item in expr.items[1:]:
+            value = self.evaluate(item, scope, x)
+            if isinstance(value, Poison):
+                return self.failed()
+            if not isinstance(value, Num) or not isinstance(value.value, int):
+                whole = isinstance(value, Num) and not isinstance(value.value, Formula)
+                code = "E0308" if isinstance(value, Num) and not whole else "E0202"
+                shown = f"{value}" if isinstance(value, Num) else kind_of(value)
+                self.fail(code, f"a repeat needs a whole number, and `{short(item)}` is {shown}", item.span)
+                return self.failed()
+            if value.value < 1:
+                self.fail(
+                    "E0401",
+                    f"a repeat of {value}: at least 1 is needed",
+                    item.span,
+                    f"`{short(item)}` is {value}",
+                    helps=("leave the element out where it should not be: `if n > 0 then … else identity`",),
+                )
+                return self.failed()
+            self.builder.pin(roots(value))
+            n = arithmetic("*", n, value)
+        times = n.value
+        assert isinstance(times, int)
+        if times > MAX_UNROLLED:
+            raise Stop(
+                diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span))
+            )
+        return self.repeat(
+            lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True
+        )
+
+    def run_for(self, expr: t.For, scope: Scope, x: Tensor | None) -> Tensor:
+        """`for i in a..b do f`: f at i = a, then at a + 1, … then at b."""
+        bounds = []
+        for item in (expr.first, expr.last):
+            value = self.operand(item, scope, x)
+            if isinstance(value, Poison):
+                return self.failed()
+            if not isinstance(value.value, int):
+                self.fail("E0202", f"`for` counts in whole numbers, and `{short(item)}` is {value}", item.span)
+                return self.failed()
+            self.builder.pin(roots(value))
+            bounds.append(value.value)
+        first, last = bounds
+        if last < first:
+            self.fail("E0401", f"`for` from {first} to {last} has no step", expr.first.span.to(expr.last.span))
+            return self.failed()
+        if last - first >= MAX_STEPS:
+            raise Stop(
+                diagnose(
+                    "E0403",
+                    f"a `for` of {last - first + 1:,} steps is more than {MAX_STEPS:,}",
+                    self.full_origin(expr.span),
+                )
+            )
+
+        def step(i: int, at: Tensor) -> Made | None:
+            return self.step(expr.body, Scope("path", scope, {expr.var: Num(first + i)}), at)
+
+        return self.repeat(step, last - first + 1, expr, self.need_input(x, expr), False)
+
+    def repeat(
+        self,
+        step: Callable[[int, Tensor], Made | None],
+        times: int,
+        expr: t.Expr,
+        x: Tensor,
+        alike: bool,
+    ) -> Tensor:
+        """The steps in sequence. Once a step of equal ones leaves the type as it is, so do all that follow."""
+        if x.failed:
+            return self.failed()
+        running = self.builder.local(x)
+        inputs = [running]
+        runs: list[Run[Draft]] = []
+        i = 0
+        while i < times:
+            made = step(i, running)
+            if made is None:
+                return self.failed()
+            call, captured, type = made
+            for tensor in captured:
+                if tensor not in inputs:
+                    inputs.append(tensor)
+            settled = alike and _same_traced(type, running.type)
+            count = times - i if settled else 1
+            if runs and runs[-1].call == call:
+                count += runs.pop().count
+            runs.append(Run(call, count, tuple(inputs.index(tensor) for tensor in captured)))
+            running = Tensor(self.builder, type, self.origin(expr.span))
+            i = times if settled else i + 1
+            self.count(expr.span)
+        out = running.type
+        return self.builder.add(Repeat(tuple(runs)), inputs, out, self.origin(expr.span))
+
+    def step(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
+        """One copy: the body of the block that is called, or a path of its own."""
+        inner = ungroup(expr)
+        if isinstance(inner, t.Name | t.Call) and not (isinstance(inner, t.Call) and inner.head.id == "mean"):
+            function = self.given_function(Path(inner, scope), x)
+            if function is not None:
+                return self.call(function, inner, x)
+        return self.path(expr, scope, x)
+
+    def path(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
+        """An unnamed body: part of the block around it, so its numbers are that block's."""
+        assert isinstance(x.type, TensorType)
+        key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), id(self.defaults))
+        kept = self.builder.home.paths
+        if key not in kept:
+            self.new_body(expr.span)
+            outer = self.builder
+            self.builder = Builder("path", outer.name, outer)
+            try:
+                inner = self.builder.add_input(x.type, x.origin, "x")
+                out = self.run(expr, scope, inner)
+                if out.failed:
+                    return None
+                kept[key] = self.builder.finish([("out", self.builder.local(out), False)]), list(self.builder.captured)
+            finally:
+                self.builder = outer
+        body, captured = kept[key]
+        return Call(body), [self.builder.local(tensor) for tensor in captured], body.type_of(body.outputs[0].value)
+
+
+def _same_traced(a: Draft, b: Draft) -> bool:
+    return (
+        a == b
+        and isinstance(a, TensorType)
+        and isinstance(b, TensorType)
+        and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
+    )
