@@ -10,8 +10,9 @@ from netdsl.diagnostic import Stop, diagnose
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.graph import Call, Graph, output_of
 from netdsl.ops import Op
+from netdsl.size import symbols, trace_of
 from netdsl.source import Origin, Span
-from netdsl.types import Draft
+from netdsl.types import Draft, TensorType
 from netdsl.values import (
     Builtin,
     Function,
@@ -25,6 +26,7 @@ from netdsl.values import (
     Value,
     free_names,
     kind_of,
+    roots,
 )
 
 MAX_DEPTH = 200
@@ -314,6 +316,8 @@ class Applier(Evaluator):
             return None
         body, captured, given = made
         numbers = {name: self.own_given(name, values, given) for name in given}
+        for name in body.pinned:  # what the body's structure depends on, the caller's depends on, too
+            self.builder.pin(roots(numbers[name]) if name in numbers else self.channel_roots(x))
         call = Call(body, given_sizes(numbers))
         return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
 
@@ -335,6 +339,9 @@ class Applier(Evaluator):
         if self.built > MAX_BODIES:
             what = f"more than {MAX_BODIES:,} different bodies: each call with other arguments or another input is one"
             raise Stop(diagnose("E0403", what, self.trail_ends() if self.trail else (span,), "the budget ends here"))
+
+    def channel_roots(self, x: Tensor) -> frozenset[str]:
+        return symbols(trace_of(x.type.channels)) if isinstance(x.type, TensorType) else frozenset()
 
     def own_given(self, name: str, values: dict[str, Value], given: dict[str, Num]) -> Num:
         value = values.get(name)

@@ -116,7 +116,9 @@ class Builder:
     # freezing
 
     def numbers(self) -> tuple[Given, ...]:
-        return tuple(Given(name, number.value) for name, number in self.given.items() if isinstance(number.value, int))
+        """The numbers that the text of this body speaks of; a path speaks of those of the block around it."""
+        given = self.home.given.items()
+        return tuple(Given(name, number.value) for name, number in given if isinstance(number.value, int))
 
     def finish(
         self, outputs: list[tuple[str, Tensor, bool]], title: str = "", keep: set[int] | None = None

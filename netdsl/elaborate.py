@@ -20,7 +20,7 @@ from netdsl.ops.join import JoinFault
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
 from netdsl.repeat import Repeater
-from netdsl.size import Formula, ceil_div, symbols, trace_of
+from netdsl.size import Formula, Traced, ceil_div, symbols, trace_of
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
@@ -136,6 +136,7 @@ class Elaborator(Repeater):
         if x.failed:
             return self.failed()
         x = self.builder.local(x)
+        self.pin_geometry(op, values)
         try:
             assert isinstance(x.type, TensorType)
             for made in op.expand(values, x.type):
@@ -147,6 +148,15 @@ class Elaborator(Repeater):
             self.shape_fault(fault, expr.span)
             return self.failed()
         return x
+
+    def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
+        """Windows decide heights and widths, which carry no trace: what they follow from is fixed."""
+        for argument in op.arguments:
+            if argument.name not in ("out_channels", "out_features"):
+                value = values[argument.name]
+                for part in value if isinstance(value, tuple) else (value,):
+                    if isinstance(part, Traced):
+                        self.builder.pin(symbols(part.trace))
 
     def add_default(self, op: type[Op], x: Tensor, span: Span) -> Tensor:
         """An op at its defaults, those of the net included."""
@@ -232,6 +242,8 @@ class Elaborator(Repeater):
                 notes=("a 1x1 projection changes channels, and divides height and width by its stride, rounded up",),
             )
             return self.failed()
+        if stride == 1:  # other numbers could make the channels agree, and the shortcut an identity
+            self.pin_coincidences([x, target], False)
         before = len(self.builder.elements)
         bound = self.defaults.get(Conv, NOTHING)
         flags = tuple(flag for flag in bound.flags if flag.slot == "norm")

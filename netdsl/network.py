@@ -216,6 +216,7 @@ class Network(Planner):
             if isinstance(size, Formula) and self.bindings.setdefault(str(size), given) != given:
                 shown = " x ".join(map(str, wanted))
                 raise UsageError(f"{size} cannot be both {self.bindings[str(size)]} and {given} in {name!r} = {shown}")
+            self.prove.domains.pop(str(size), None)  # it is open no more
         return list(wanted)
 
     def default(self, statement: t.Default, scope: Scope) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from netdsl.graph import Call, Graph, Node, Repeat, Run, bodies, output_of, parts
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Formula, Size, symbols, to_python, trace_of
+from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_python, trace_of
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
 from netdsl_torch.initial import Initial
@@ -95,9 +95,7 @@ class Class:
 
     @cached_property
     def own_numbers(self) -> frozenset[str]:
-        """The numbers that the body's text speaks of. A path speaks of those of the block around it: it has none."""
-        if self.body.kind == "path":
-            return frozenset()
+        """The numbers that the body's text speaks of, in all bodies of the class."""
         return frozenset.intersection(*(frozenset(self.plan.given(body)) for body in self.bodies))
 
     @cached_property
@@ -109,8 +107,6 @@ class Class:
         """The trace in bare names (`c` for `c@3`), if it is one of this body's numbers."""
         if hole.trace is None or not all(name.endswith(body.context) for name in symbols(hole.trace)):
             return None
-        from netdsl.size import substitute, symbol
-
         plain = substitute(hole.trace, {name: symbol(name.removesuffix(body.context)) for name in symbols(hole.trace)})
         return plain if isinstance(plain, Formula) else None
 
@@ -121,6 +117,11 @@ class Class:
 
     def argument(self, param: Param, call: Call[TensorType], x: TensorType) -> Hole:
         """What a call passes for a parameter: its number in the caller's terms, or what this body needs there."""
+        if param.own and call.body.kind == "path":
+            own = symbol(param.name + call.body.context)
+            value = self.plan.given(call.body)[param.name]
+            assert isinstance(value, int)
+            return Hole(int(value), own, param.name)
         if param.own:
             given = {given.name: given.value for given in call.args}
             return hole(x.channels if param.name == "in_channels" else given[param.name], param.name)
@@ -168,9 +169,9 @@ class Plan:
         self.name_classes()
 
     def given(self, body: Body) -> dict[str, Size]:
-        """The numbers a body was built with, its channels included."""
-        channels = body.inputs[0].type.channels
-        return {"in_channels": channels, **{given.name: given.value for given in body.arguments}}
+        """The numbers a body was built with, its channels included. `C` in a path is not that of its text's block."""
+        numbers: dict[str, Size] = {given.name: given.value for given in body.arguments}
+        return numbers if body.kind == "path" else {"in_channels": body.inputs[0].type.channels, **numbers}
 
     def name_classes(self) -> None:
         """The block's name; where several classes have it, what tells them apart."""
@@ -299,8 +300,6 @@ class Plan:
 
 
 def _outside(size: Size, env: Env) -> Size:
-    from netdsl.size import Traced, substitute
-
     trace = trace_of(size)
     if not isinstance(trace, Formula) or not isinstance(size, int):
         return size if not isinstance(size, Traced) else int(size)
