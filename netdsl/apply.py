@@ -8,9 +8,9 @@ from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
 from netdsl.diagnostic import Stop, diagnose
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
-from netdsl.graph import Call, Graph, output_of
+from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
-from netdsl.size import symbols, trace_of
+from netdsl.size import substitute, symbols, trace_of
 from netdsl.source import Origin, Span
 from netdsl.types import Draft, TensorType
 from netdsl.values import (
@@ -319,6 +319,9 @@ class Applier(Evaluator):
         for name in body.pinned:  # what the body's structure depends on, the caller's depends on, too
             self.builder.pin(roots(numbers[name]) if name in numbers else self.channel_roots(x))
         call = Call(body, given_sizes(numbers))
+        env = in_callers_terms(call, x.type) if body.agreed else {}
+        for a, b in body.agreed:
+            self.builder.agree(substitute(a, env), substitute(b, env))
         return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
 
     def count(self, span: Span) -> None:

@@ -13,7 +13,7 @@ from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
 from netdsl.size import Formula
 from netdsl.source import Span
-from netdsl.values import Num, Poison, Primitive, Value, Word, kind_of
+from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of
 
 Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
@@ -74,8 +74,8 @@ NOTHING = Bound({}, {}, ())
 class Binder:
     """Reads the arguments of one application, one after the other. Mutable: it fills what it returns."""
 
-    def __init__(self, op: type[Op], head: str, where: Span, evaluate: Evaluate, fail: Fail) -> None:
-        self.op, self.head, self.where, self.evaluate, self.fail = op, head, where, evaluate, fail
+    def __init__(self, op: type[Op], head: str, where: Span, scope: Scope, evaluate: Evaluate, fail: Fail) -> None:
+        self.op, self.head, self.where, self.scope, self.evaluate, self.fail = op, head, where, scope, evaluate, fail
         self.values: dict[str, Any] = {}
         self.spans: dict[str, Span] = {}
         self.flags: list[Flag] = []
@@ -193,9 +193,14 @@ class Binder:
             )
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
-            value = self.evaluate(expr) if text not in argument.words and isinstance(expr, t.Name) else Word(text)
+            known = text not in argument.words and isinstance(expr, t.Name) and self.scope.find(text) is not None
+            value = self.evaluate(expr) if known else Word(text)
+            if isinstance(value, Poison):
+                raise Failed
             if not isinstance(value, Word) or value.text not in argument.words:
-                self.error("E0202", f"`{name}` is one of {_or(argument.words)}", expr.span)
+                zeros = f"zeros are counted with `pad {expr.span.text if isinstance(expr, t.Number) else 1}`"
+                message = f"`{name}` of {self.head} is {_or(argument.words)}"
+                self.error("E0202", message, expr.span, helps=(zeros,) if name == "padding" else ())
             self.put(argument, value.text, span)
         elif argument.kind == "init":
             self.put(argument, self.init(expr), span)

@@ -6,7 +6,7 @@ from itertools import count
 
 from netdsl.graph import Call, Given, Graph, Input, Node, Output, Repeat
 from netdsl.ops import Op
-from netdsl.size import Formula, Size, Traced, symbol
+from netdsl.size import Formula, Size, Traced, symbol, symbols
 from netdsl.source import Origin
 from netdsl.types import Draft, TensorType, Unknown
 from netdsl.values import Num, roots
@@ -38,6 +38,8 @@ class Element:
         self.label, self.group, self.frozen = "", "", False
 
 
+CHANNELS = "C"
+"""What the channels of a body's input are called in traces, as in the text: no parameter can have that name."""
 _ids = count(1)
 
 
@@ -58,6 +60,7 @@ class Builder:
         self.context: str = self.home.context if shares else f"@{next(_ids)}"
         self.given: dict[str, Num] = {}
         self.pinned: set[str] = set()
+        self.agreed: dict[tuple[Size, Size], None] = {}
         self.paths: dict[object, tuple[Graph[Draft], list[Tensor]]] = {}
 
     # tensors
@@ -106,11 +109,21 @@ class Builder:
     def pin(self, names: frozenset[str]) -> None:
         self.home.pinned.update(name.removesuffix(self.context) for name in names if name.endswith(self.context))
 
+    def agree(self, a: Size, b: Size) -> None:
+        """Two sizes have been found equal. Where their formulas differ, that holds for these numbers only."""
+        if a != b:
+            self.home.agreed[a, b] = None
+
+    def settle(self) -> None:
+        """At the end of a network, nobody else can know better: numbers that have to agree are fixed."""
+        for a, b in self.agreed:
+            self.pin(symbols(a) | symbols(b))
+
     def enter(self, type: Draft) -> Draft:
         """The type of the running tensor inside this body: its channels become a parameter."""
         if self.home is not self or not isinstance(type, TensorType) or not isinstance(type.channels, int):
             return type
-        channels = Traced(int(type.channels), self.root("in_channels"))
+        channels = Traced(int(type.channels), self.root(CHANNELS))
         return TensorType((channels, *type.plain().spatial))
 
     # freezing
@@ -145,8 +158,9 @@ class Builder:
             outs,
             self.numbers(),
             self.context,
-            frozenset(self.pinned),
-            title or self.name,
+            pinned=frozenset(self.pinned),
+            agreed=tuple(self.agreed),
+            title=title or self.name,
         )
 
 

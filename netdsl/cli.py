@@ -7,6 +7,7 @@ written), 70 a fault of netdsl itself.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     import gc
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character shows `?`
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     collecting = gc.isenabled()
     gc.disable()  # a run is short and keeps what it makes: collecting would only look at it again and again
     try:
@@ -132,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1000:
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"a whole number from 1 to 1000 is needed, not {text!r}")
     return int(text)
 
@@ -178,10 +182,8 @@ def to_json(net: Net) -> str:
     import json
 
     fields = net.to_dict()
-    rows = ",\n".join(f"    {json.dumps(layer, ensure_ascii=False)}" for layer in fields.pop("layers"))
-    head = "".join(
-        f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in fields.items()
-    )
+    rows = ",\n".join(f"    {json.dumps(layer)}" for layer in fields.pop("layers"))
+    head = "".join(f"  {json.dumps(name)}: {json.dumps(value)},\n" for name, value in fields.items())
     return f'{{\n{head}  "layers": [\n{rows}\n  ]\n}}'
 
 
@@ -231,16 +233,16 @@ def run_list(args: argparse.Namespace) -> int:
 def read_net(spec: str, args: argparse.Namespace) -> tuple[Net | None, list[Diagnostic]]:
     """The network, or None and why not."""
     from netdsl.diagnostic import SpecError
-    from netdsl.net import load
+    from netdsl.net import load_with
 
     try:
-        net = load(spec, input=inputs(args.input), net=args.net, **settings(args.set))
+        net = load_with(spec, inputs(args.input), args.net, settings(args.set))
     except SpecError as error:
         return None, list(error.diagnostics)
     return net, list(net.warnings)
 
 
-def settings(pairs: list[str]) -> dict[str, float]:
+def settings(pairs: list[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -249,7 +251,7 @@ def settings(pairs: list[str]) -> dict[str, float]:
         if name in ("input", "net"):
             raise Wrong(f"--set {name}: give it with --{name}")
         values[name] = value
-    return values  # type: ignore[return-value]
+    return values
 
 
 def inputs(pairs: list[str]) -> dict[str, str] | None:

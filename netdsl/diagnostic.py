@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from netdsl.record import Record
@@ -144,11 +145,14 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
     labels = [primary, *diagnostic.others]
     sources = list(dict.fromkeys(label.span.source for label in labels))
     trail_lines = [span.source.line_column(span.start)[0] for span in diagnostic.trail]
-    lines = [label.span.source.line_column(label.span.start)[0] for label in labels] + trail_lines
-    gutter = " " * len(str(max(lines)))
+    lines = [label.span.source.line_column(label.span.start)[0] for label in labels]
+    drawn = {(label.span.source, line) for label, line in zip(labels, lines)}
+    gutter = " " * len(str(max(lines + trail_lines)))
     bar = paint(f"{gutter} |", "bar")
 
-    out = [paint(f"{severity}[{diagnostic.code}]", severity) + paint(f": {diagnostic.message}", "bold")]
+    head = f"{severity}[{diagnostic.code}]"
+    first, *more = _wrap(f"{head}: {diagnostic.message}", WIDTH, "    ")
+    out = [paint(head, severity) + paint(first.removeprefix(head), "bold"), *(paint(row, "bold") for row in more)]
     for source in sources:
         here = [label for label in labels if label.span.source is source]
         arrow = "-->" if source is primary.span.source else ":::"
@@ -157,18 +161,21 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
         )
         out.append(bar)
         out.extend(_excerpt(source, here, primary, gutter, severity, paint))
-    for span in diagnostic.trail:
+    for span, line in zip(diagnostic.trail, trail_lines):
         before = "called from" if span.source.own else "inside"
-        line, _ = span.source.line_column(span.start)
         out.append(paint(f"{gutter}::: ", "bar") + f"{before} {span.place}")
-        out.append(paint(f"{line:>{len(gutter)}} | ", "bar") + _cut(span.source.line(line), 0, WIDTH - 8)[0])
+        if (span.source, line) not in drawn:
+            out.append(paint(f"{line:>{len(gutter)}} | ", "bar") + _cut(span.source.line(line), 0, WIDTH - 8)[0])
+        drawn.add((span.source, line))
     if diagnostic.notes or diagnostic.helps:
         out.append(bar)
-    equals = paint(f"{gutter} = ", "bar")
+    room, equals, under = WIDTH - len(gutter) - 3, paint(f"{gutter} = ", "bar"), f"{gutter}   "
     for note in diagnostic.notes:
-        out.append(equals + note)
+        first, *more = _wrap(note, room, "  ")
+        out.extend([equals + first, *(under + row for row in more)])
     for text in diagnostic.helps:
-        out.append(equals + paint("help", "bold") + f": {text}")
+        first, *more = _wrap(f"help: {text}", room, "      ")
+        out.extend([equals + paint("help", "bold") + first.removeprefix("help"), *(under + row for row in more)])
     return "\n".join(out)
 
 
@@ -178,21 +185,54 @@ def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[s
     for label in labels:
         by_line.setdefault(source.line_column(label.span.start)[0], []).append(label)
     out = []
-    for number in sorted(by_line):
-        text = source.line(number)
-        first = min(label.span.start for label in by_line[number]) - source.line_starts[number - 1]
-        shown, shift = _cut(text, first, WIDTH - len(gutter) - 3)
-        out.append(paint(f"{number:>{len(gutter)}} | ", "bar") + shown)
-        for label in sorted(by_line[number], key=lambda label: -label.span.start):
-            column = label.span.start - source.line_starts[number - 1]
-            length = max(1, min(label.span.end - label.span.start, len(text) - column))
-            left = _width(text[:column]) - shift
-            length = max(1, min(_width(text[column : column + length]), _width(shown) - left))
-            mark, kind = ("^", severity) if label is primary else ("-", "bar")
-            out.append(
-                paint(f"{gutter} | ", "bar") + " " * left + paint(f"{mark * length} {label.text}".rstrip(), kind)
-            )
+    room = WIDTH - len(gutter) - 3
+    for number, here in sorted(by_line.items()):
+        text, start = source.line(number), source.line_starts[number - 1]
+        waiting = sorted(here, key=lambda label: label.span.start)
+        while waiting:  # a long line is drawn again where another label would be out of sight
+            shown, shift = _cut(text, waiting[0].span.start - start, room)
+            seen = [label for label in waiting if _width(text[: label.span.start - start]) - shift < len(shown) - 1]
+            seen = seen or waiting[:1]
+            waiting = [label for label in waiting if label not in seen]
+            out.append(paint(f"{number:>{len(gutter)}} | ", "bar") + shown)
+            for label in reversed(seen):
+                mark, kind = ("^", severity) if label is primary else ("-", "bar")
+                left, length = _columns(label.span, text, start, shown, shift)
+                for indent, row in _marks(mark * length, label.text, left, room):
+                    out.append(paint(f"{gutter} | ", "bar") + " " * indent + paint(row, kind))
     return out
+
+
+def _columns(span: Span, text: str, start: int, shown: str, shift: int) -> tuple[int, int]:
+    """Where the underline of `span` begins in the shown part of its line, and how long it is."""
+    column = span.start - start
+    length = max(1, min(span.end - span.start, len(text) - column))
+    left = _width(text[:column]) - shift
+    return left, max(1, min(_width(text[column : column + length]), _width(shown) - left))
+
+
+def _marks(marks: str, text: str, left: int, room: int) -> list[tuple[int, str]]:
+    """An underline and its text, beside it or, where there is no room, below it: rows with their indents."""
+    if left + len(marks) + 1 + len(text) <= room:
+        return [(left, f"{marks} {text}".rstrip())]
+    rows = _wrap(text, room, "  ")
+    indent = max(0, min(left, room - max(map(len, rows))))
+    return [(left, marks), *((indent, row) for row in rows)]
+
+
+def _wrap(text: str, width: int, indent: str) -> list[str]:
+    """`text` in rows of at most `width` columns, all but the first indented; quoted code stays whole where it fits."""
+    rows, row = [], ""
+    for piece in re.findall(r"[^\s`]*`[^`]*`[^\s`]*|\S+", text):
+        for word in [piece] if len(piece) <= width - len(indent) else piece.split():
+            if row.strip() and len(row) + 1 + len(word) > width:
+                rows.append(row)
+                row = indent
+            row = f"{row} {word}" if row.strip() else row + word
+            while len(row) > width:
+                rows.append(row[:width])
+                row = indent + row[width:]
+    return [*rows, row]
 
 
 def _width(text: str) -> int:

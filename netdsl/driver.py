@@ -34,7 +34,7 @@ def check_source(
     loader = Loader(read)
     program = loader.load(source)
     if not loader.whole or any(fault.code in ("E0404", "E0405", "E0406") for fault in loader.faults):
-        return None, loader.faults  # what an unread line defines would be missed: nothing more is said
+        return None, in_order(loader.faults, source)  # what an unread line defines is missing: nothing more is said
     if not program.own_nets:
         return None, [
             *loader.faults,
@@ -48,8 +48,13 @@ def check_source(
     if net is not None and net not in program.own_nets:
         raise UsageError(f"{source.name} has no net {net!r}: it has {', '.join(program.own_nets)}")
     elaborated, faults = elaborate(program, net or program.own_nets[-1], options or Options())
-    faults = sorted([*loader.faults, *faults], key=lambda d: (d.label.span.source is not source, d.label.span.start))
+    faults = in_order([*loader.faults, *faults], source)
     graph = check(elaborated, faults)
     if graph is None or elaborated is None:
         return None, faults
     return Checked(graph, elaborated, source, tuple(faults)), faults
+
+
+def in_order(faults: list[Diagnostic], source: Source) -> list[Diagnostic]:
+    """By place: those of the spec itself, then those of the files it imports."""
+    return sorted(faults, key=lambda d: (d.label.span.source is not source, d.label.span.start))

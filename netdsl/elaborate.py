@@ -128,7 +128,9 @@ class Elaborator(Repeater):
         """One application of a primitive: the op, and the norm and activation that its flags add."""
         x = self.need_input(x, expr)
         try:
-            binder = Binder(op, head.upper(), expr.span, lambda e: self.own(self.evaluate(e, scope, x), e), self.fail)
+            binder = Binder(
+                op, head.upper(), expr.span, scope, lambda e: self.own(self.evaluate(e, scope, x), e), self.fail
+            )
             bound = binder.bind(args).over(self.defaults.get(op))
             values = complete(op, bound, head.upper(), expr.span, self.fail)
         except Failed:
@@ -152,7 +154,7 @@ class Elaborator(Repeater):
     def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
         """Windows decide heights and widths, which carry no trace: what they follow from is fixed."""
         for argument in op.arguments:
-            if argument.name not in ("out_channels", "out_features"):
+            if argument.name not in ("out_channels", "out_features", "groups"):
                 value = values[argument.name]
                 for part in value if isinstance(value, tuple) else (value,):
                     if isinstance(part, Traced):
@@ -243,7 +245,7 @@ class Elaborator(Repeater):
             )
             return self.failed()
         if stride == 1:  # other numbers could make the channels agree, and the shortcut an identity
-            self.pin_coincidences([x, target], False)
+            self.builder.pin(symbols(trace_of(x.type.channels)) | symbols(trace_of(target.type.channels)))
         before = len(self.builder.elements)
         bound = self.defaults.get(Conv, NOTHING)
         flags = tuple(flag for flag in bound.flags if flag.slot == "norm")
@@ -264,14 +266,13 @@ class Elaborator(Repeater):
         return x
 
     def pin_coincidences(self, tensors: list[Tensor], concat: bool) -> None:
-        """Sizes that agree by value but not by formula fix their parameters."""
+        """Sizes that agree by value but not by formula do so for these parameters only."""
         first = tensors[0].type
         assert isinstance(first, TensorType)
         for other in tensors[1:]:
             assert isinstance(other.type, TensorType)
             for a, b in list(zip(first.shape, other.type.shape))[1 if concat else 0 :]:
-                if trace_of(a) != trace_of(b):
-                    self.builder.pin(symbols(trace_of(a)) | symbols(trace_of(b)))
+                self.builder.agree(trace_of(a), trace_of(b))
 
     def join_fault(self, fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor]) -> None:
         i, j = fault.pair

@@ -257,8 +257,12 @@ class Evaluator:
         if isinstance(left, Poison) or isinstance(right, Poison):
             return None
         if isinstance(left, Num) and isinstance(right, Num):
-            self.builder.pin(roots(left) | roots(right))
-            return self.compare(expr, left.value, right.value)
+            holds = self.compare(expr, left.value, right.value)
+            if holds and expr.op == "==" and isinstance(left.value, int) and isinstance(right.value, int):
+                self.builder.agree(left.trace or left.value, right.trace or right.value)
+            else:
+                self.builder.pin(roots(left) | roots(right))
+            return holds
         if expr.op in ("==", "!="):
             return (left == right) == (expr.op == "==")
         self.fail("E0210", f"`{expr.op}` compares numbers, not {kind_of(left)} and {kind_of(right)}", expr.span)

@@ -36,16 +36,17 @@ def find(spec: str) -> Path:
     path = Path(spec)
     if path.is_file():
         return path
+    known = shipped()
+    if spec in known:
+        return known[spec]
+    if path.is_dir():
+        raise FileNotFoundError(f"{spec} is a folder; give a .net file in it")
     if re.fullmatch(r"\w+", spec):
-        known = shipped()
-        if spec in known:
-            return known[spec]
         close = nearest(spec, known)
         help_ = f"did you mean {close}?" if close else "`netdsl list` names the shipped networks"
         raise FileNotFoundError(f"there is no file and no shipped network called {spec}: {help_}")
-    if path.is_dir():
-        raise FileNotFoundError(f"{spec} is a folder; give a .net file in it")
-    raise FileNotFoundError(f"there is no file {spec}")
+    name = spec.removesuffix(".net")
+    raise FileNotFoundError(f"there is no file {spec}" + (f"; the shipped network is {name}" if name in known else ""))
 
 
 def read_source(path: Path, name: str | None = None) -> Source:
@@ -75,7 +76,7 @@ class FileReader:
     """Reads imports: a path relative to the importing file and inside the root's folder, or a shipped name."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve().parent
+        self.root, self.root_name = root.resolve().parent, root.name
         self.paths: dict[str, Path] = {}
 
     def __call__(self, written: str, importer: Source) -> Source:
@@ -108,7 +109,7 @@ class FileReader:
         base = self.base_of(importer)
         if not inside.is_relative_to(base):
             raise NotFound(
-                "E0406", f'"{written}" lies outside the folder of the spec', f"move it into {os.path.relpath(base)}"
+                "E0406", f'"{written}" lies outside the folder of the spec', f"move it into the folder of {self.root_name}"
             )
         if not inside.is_file():
             names = [p.name for p in inside.parent.glob("*.net")] if inside.parent.is_dir() else []

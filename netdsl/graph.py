@@ -107,6 +107,8 @@ class Graph(Record, Generic[T]):
     """The suffix of this body's symbols in traces (`c@3`); paths share that of the body around them."""
     pinned: frozenset[str] = frozenset()
     """Numbers on which the structure depends: a class made from this graph cannot take them as parameters."""
+    agreed: tuple[tuple[Size, Size], ...] = ()
+    """Traces that have to agree for this structure to hold: whether they always do, the caller knows."""
     title: str = ""
     """How the call was written, without the numbers: `residual(bottleneck)`."""
 
@@ -139,16 +141,21 @@ def parts(op: Op | Call[T] | Repeat[T]) -> tuple[Run[T], ...]:
     return op.runs if isinstance(op, Repeat) else ()
 
 
+def in_callers_terms(call: Call[T], x: T) -> dict[str, Size]:
+    """What the symbols of a body's traces are for the caller: its arguments, and `C`, the channels of `x`."""
+    context = call.body.context
+    env: dict[str, Size] = {given.name + context: trace_of(given.value) for given in call.args}
+    if isinstance(x, TensorType):
+        env["C" + context] = trace_of(x.channels)
+    return env
+
+
 def output_of(call: Call[T], x: T) -> T:
     """The type of a call's output in the terms of the caller: traces speak of the caller's numbers, not the body's."""
     type = call.body.type_of(call.body.outputs[0].value)
     if not isinstance(type, TensorType) or not isinstance(type.channels, Traced) or call.body.kind == "path":
         return type
-    context = call.body.context
-    env: dict[str, Size] = {given.name + context: trace_of(given.value) for given in call.args}
-    if isinstance(x, TensorType):
-        env["in_channels" + context] = trace_of(x.channels)
-    trace = substitute(type.channels.trace, env)
+    trace = substitute(type.channels.trace, in_callers_terms(call, x))
     channels = Traced(int(type.channels), trace) if isinstance(trace, Formula) else int(type.channels)
     return cast(T, TensorType((channels, *type.spatial)))
 

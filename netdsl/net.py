@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Shape = tuple[Size, ...]
 Sizes = str | Sequence[int] | Mapping[str, str | Sequence[int]]
+Number = float | Fraction | str
+
+MAX_EXPONENT = 400
+"""Of a parameter that the caller sets: beyond every float, and far from numbers that fill the memory."""
 
 
 class Net:
@@ -180,7 +184,12 @@ def load(spec: str | os.PathLike[str], *, input: Sizes | None = None, net: str |
     Raises SpecError with diagnostics where the spec has faults, FileNotFoundError, UsageError (a ValueError) where
     the network has no such parameter or input.
     """
-    path = find(os.fspath(spec))
+    return load_with(os.fspath(spec), input, net, params)
+
+
+def load_with(spec: str, input: Sizes | None, net: str | None, params: Mapping[str, Number]) -> Net:
+    """`load`, for parameters of any name: `spec` and `input` are names, too."""
+    path = find(spec)
     try:
         source = read_source(path)
     except Unreadable as error:
@@ -197,14 +206,14 @@ def loads(
     return checked_net(Source(name, text), no_files, input, net, params)
 
 
-def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None, params: Mapping[str, float]) -> Net:
+def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None, params: Mapping[str, Number]) -> Net:
     checked, faults = check_source(source, read, options_of(input, params), net)
     if checked is None:
-        raise SpecError([fault for fault in faults if fault.severity == "error"])
+        raise SpecError(faults)
     return Net(checked)
 
 
-def options_of(input: Sizes | None, params: Mapping[str, float]) -> Options:
+def options_of(input: Sizes | None, params: Mapping[str, Number]) -> Options:
     return Options({name: exact(name, value) for name, value in params.items()}, input_sizes(input))
 
 
@@ -213,7 +222,13 @@ def exact(name: str, value: Any) -> int | Fraction:
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction | str):
         raise UsageError(f"{name} is a number, not {value!r}")
     try:
-        number = Fraction(str(value))
+        text = str(value)
+        exponent = text.lower().partition("e")[2] or "0"
+        if len(text) > 50 or len(exponent) > 4 or abs(int(exponent)) > MAX_EXPONENT:
+            raise UsageError(f"{name} is too large or too fine: {text[:40]}")
+        number = Fraction(text)
+    except UsageError:
+        raise
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{name} is a number, not {value!r}") from None
     return int(number) if number.denominator == 1 else number
@@ -227,10 +242,17 @@ def input_sizes(input: Sizes | None) -> dict[str, tuple[int, ...]]:
     sizes: dict[str, tuple[int, ...]] = {}
     for name, value in given.items():
         parts = value.lower().replace("×", "x").replace(" ", "").split("x") if isinstance(value, str) else list(value)
-        if not parts or not all(str(part).isdigit() and 1 <= int(part) <= 10**9 for part in parts):
-            raise UsageError(f"the sizes of an input are written 3x224x224, not {value!r}")
+        if not parts or not all(map(is_size, parts)):
+            shown = value if isinstance(value, str) and len(value) <= 60 else f"{str(value)[:60]}…"
+            raise UsageError(f"the sizes of an input are written 3x224x224, not {shown!r}")
         sizes[name] = tuple(int(part) for part in parts)
     return sizes
+
+
+def is_size(part: object) -> bool:
+    """Whether `part` is a whole number that a size can be: ASCII digits, and few enough of them."""
+    text = str(part)
+    return text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= 10**9
 
 
 def compile(

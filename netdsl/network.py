@@ -231,7 +231,7 @@ class Network(Planner):
             return
         try:
             head = op.spellings[0]
-            bound = Binder(op, head, statement.span, lambda e: self.evaluate(e, scope, None), self.fail).bind(
+            bound = Binder(op, head, statement.span, scope, lambda e: self.evaluate(e, scope, None), self.fail).bind(
                 statement.args
             )
         except Failed:
@@ -368,6 +368,9 @@ class Network(Planner):
                 element.frozen = True
         if any(d.severity == "error" for d in self.faults) or not outputs:
             return None
+        if any(tensor.failed for _, tensor, _ in outputs):
+            return None  # what failed has been reported, by the parser where the text can be read in two ways
+        self.builder.settle()
         keep = self.used(outputs)
         graph = self.builder.finish(
             [(name, tensor, training) for name, tensor, training in outputs], definition.name, keep

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from netdsl import tree as t
 from netdsl.cache import fetch, keep
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.source import Source, Span
-from netdsl.syntaxerror import syntax_error, without_statement
+from netdsl.syntaxerror import BRACKETS, syntax_error, without_statement
 from netdsl.treebuilder import TreeBuilder
 
 if TYPE_CHECKING:
@@ -48,11 +47,11 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
         try:
             root = _grammar().parse(text)
         except _lark().UnexpectedInput as error:
-            diagnostic, end = syntax_error(source, text, error)
+            diagnostic, at, end = syntax_error(source, text, error)
             errors.append(diagnostic)
             if len(errors) >= MAX_ERRORS:
                 return t.File(source, (), whole=False), errors
-            text = without_statement(source, text, error.pos_in_stream or 0, end)
+            text = without_statement(source, text, at, end)
     too_deep = _depth(root)
     if too_deep is not None:
         return t.File(source, (), whole=False), [*errors, _nesting(source, too_deep)]
@@ -143,7 +142,7 @@ def _unreadable(source: Source) -> list[Diagnostic]:
     if at >= 0:
         return [diagnose("E0105", "not a text file: it holds a NUL byte", (Span(source, at, at + 1),), "a NUL byte")]
     depth = 0
-    for found in re.finditer(r'#[^\r\n]*|"[^"\r\n]*"|[(\[]|[)\]]', text):
+    for found in BRACKETS.finditer(text):
         if found[0] in ("(", "["):
             depth += 1
             if depth > MAX_NESTING:

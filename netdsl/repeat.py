@@ -105,14 +105,14 @@ class Repeater(Applier):
             if made is None:
                 return self.failed()
             call, captured, type = made
-            for tensor in captured:
-                if tensor not in inputs:
+            for tensor in captured:  # the running tensor may be one of them, too: it stays apart
+                if tensor not in inputs[1:]:
                     inputs.append(tensor)
             settled = alike and _same_traced(type, running.type)
             count = times - i if settled else 1
             if runs and runs[-1].call == call:
                 count += runs.pop().count
-            runs.append(Run(call, count, tuple(inputs.index(tensor) for tensor in captured)))
+            runs.append(Run(call, count, tuple(inputs.index(tensor, 1) for tensor in captured)))
             running = Tensor(self.builder, type, self.origin(expr.span))
             i = times if settled else i + 1
             self.count(expr.span)

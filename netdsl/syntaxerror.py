@@ -58,6 +58,8 @@ _KEYWORDS = [
     "not",
     "x",
 ]
+BRACKETS = re.compile(r'#[^\r\n]*|"[^"\r\n]*"|[(\[]|[)\]]')
+"""Brackets, and the comments and texts in which brackets mean nothing."""
 _STARTS_ELEMENT = {"NAME", "LPAR", "LSQB", "KERNEL"}
 
 
@@ -146,11 +148,33 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
         return ["a comment starts with `#`"]
     if shown in ("&", "&&", "||", "!"):
         return ["conditions are written with `and`, `or`, `not`"]
-    if text.count("(") > text.count(")"):
-        return ["a parenthesis is not closed"]
-    if text.count("(") < text.count(")") and shown == ")":
+    if shown == ")" and at in unmatched(text)[1]:
         return ["this parenthesis was never opened"]
     return []
+
+
+def unmatched(text: str) -> tuple[list[int], list[int]]:
+    """Where brackets open that are never closed, and where they close that were never opened."""
+    opened: list[int] = []
+    closed: list[int] = []
+    for found in BRACKETS.finditer(text):
+        if found[0] in ("(", "["):
+            opened.append(found.start())
+        elif found[0] in (")", "]"):
+            if opened:
+                opened.pop()
+            else:
+                closed.append(found.start())
+    return opened, closed
+
+
+def unclosed(source: Source, text: str, at: int) -> Diagnostic | None:
+    """The bracket that opens before `at`, where reading stopped, and is never closed: then that is the mistake."""
+    opened = unmatched(text)[0]
+    if not opened or opened[0] >= at:
+        return None
+    here = opened[0]
+    return diagnose("E0101", f"this `{text[here]}` is never closed", (Span(source, here, here + 1),), "opened here")
 
 
 def without_statement(source: Source, text: str, at: int, end: int) -> str:

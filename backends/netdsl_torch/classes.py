@@ -16,7 +16,7 @@ from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_p
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
 from netdsl_torch.initial import Initial
-from netdsl_torch.names import class_name
+from netdsl_torch.names import HELPERS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name
 from netdsl_torch.rules import rule_of
 
 Body = Graph[TensorType]
@@ -51,32 +51,38 @@ class Class:
         return [list(column) for column in zip(*rows)]
 
     @cached_property
+    def roots(self) -> dict[str, Param]:
+        """The numbers that the body's text speaks of, by their names there: `C` is what comes in."""
+        own = [name for name in ("C", *(given.name for given in self.body.arguments)) if name in self.own_numbers]
+        called = allotted(["in_channels" if name == "C" else name for name in own], self.plan.reserved)
+        return {name: Param(identifier, self.values(name), name) for name, identifier in zip(own, called.values())}
+
+    @cached_property
     def resolved(self) -> tuple[list[str], list[Param]]:
         """The expression in each hole, and the parameters of the constructor."""
-        own = [
-            name for name in ("in_channels", *(given.name for given in self.body.arguments)) if name in self.own_numbers
-        ]
-        roots = {name: Param(name, self.values(name), True) for name in own}
         extras: list[Param] = []
         texts: list[str] = []
         used: set[str] = set()
         for column in self.columns:
             text, names = self.expression(column)
             if not text:
-                values = tuple(h.value for h in column)
-                known = next(
-                    (p for p in [*(p for p in roots.values() if p.values), *extras] if p.values == values), None
-                )
-                if known is None:
-                    name = column[0].hint
-                    taken = {*roots, *(p.name for p in extras)}
-                    name = next(n for i in range(1, 10_000) if (n := name if i == 1 else f"{name}{i}") not in taken)
-                    known = Param(name, values)
-                    extras.append(known)
-                text, names = known.name, {known.name}
+                param = self.difference(column, extras)
+                text, names = param.name, {param.root}
             texts.append(text)
             used |= names
-        return texts, [*(p for p in roots.values() if p.name in used), *extras]
+        return texts, [*(param for root, param in self.roots.items() if root in used), *extras]
+
+    def difference(self, column: list[Hole], extras: list[Param]) -> Param:
+        """The parameter for a number that differs between the bodies for no reason we know; a new one if need be."""
+        values = tuple(h.value for h in column)
+        for param in [*self.roots.values(), *extras]:
+            if param.values == values:
+                return param
+        taken = {*self.plan.reserved, *(param.name for param in [*self.roots.values(), *extras])}
+        hint = column[0].hint
+        name = next(n for i in range(1, 10_000) if (n := hint if i == 1 else f"{hint}{i}") not in taken)
+        extras.append(Param(name, values))
+        return extras[-1]
 
     @property
     def params(self) -> list[Param]:
@@ -89,7 +95,8 @@ class Class:
         if formula is not None:
             names = symbols(formula)
             if names <= self.own_numbers and not names & self.fixed:
-                return to_python(formula), set(names)
+                text = to_python(formula, {name: param.name for name, param in self.roots.items()})
+                return (f"({text})" if column[0].factor and " " in text else text), set(names)
         values = {h.value for h in column}
         return (repr(values.pop()), set()) if len(values) == 1 else ("", set())
 
@@ -117,14 +124,13 @@ class Class:
 
     def argument(self, param: Param, call: Call[TensorType], x: TensorType) -> Hole:
         """What a call passes for a parameter: its number in the caller's terms, or what this body needs there."""
-        if param.own and call.body.kind == "path":
-            own = symbol(param.name + call.body.context)
-            value = self.plan.given(call.body)[param.name]
-            assert isinstance(value, int)
-            return Hole(int(value), own, param.name)
-        if param.own:
+        if param.root and call.body.kind == "path":
+            size = self.plan.given(call.body)[param.root]
+            assert isinstance(size, int)
+            return Hole(int(size), symbol(param.root + call.body.context), param.name)
+        if param.root:
             given = {given.name: given.value for given in call.args}
-            return hole(x.channels if param.name == "in_channels" else given[param.name], param.name)
+            return hole(x.channels if param.root == "C" else given[param.root], param.name)
         value = param.values[next(i for i, body in enumerate(self.bodies) if body is call.body)]
         return Hole(value, None, param.name)
 
@@ -135,11 +141,11 @@ class Class:
 
 
 class Param(Record):
-    """A parameter of a constructor, and its value in each body of the class. `own`: it is one of the block's."""
+    """A parameter of a constructor, and its value in each body of the class. `root`: what the block's text calls it."""
 
     name: str
     values: tuple[int | float, ...]
-    own: bool = False
+    root: str = ""
 
     @property
     def kind(self) -> str:
@@ -154,6 +160,7 @@ class Plan:
         self.initial = Initial(net)
         self.classes: list[Class] = []
         self.class_of: dict[int, Class] = {}
+        self.called: dict[int, dict[str, str]] = {}
         found: dict[object, Class] = {}
         every = bodies(net)
         for body in every:
@@ -168,10 +175,26 @@ class Plan:
             self.class_of[id(body)] = found[key]
         self.name_classes()
 
+    @property
+    def net_names(self) -> frozenset[str]:
+        """The classes of the network itself and of what it returns."""
+        return frozenset({self.title, f"{self.title}Output", f"{self.title}TrainingOutput"})
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """What a constructor's parameter cannot be called."""
+        return MODULE_NAMES | IN_CONSTRUCTOR | HELPERS | {cls.name for cls in self.classes}
+
+    def attributes(self, body: Body) -> dict[str, str]:
+        """The attribute of each element's module, by the element's name."""
+        if id(body) not in self.called:
+            self.called[id(body)] = attributes(node.name for node in body.nodes)
+        return self.called[id(body)]
+
     def given(self, body: Body) -> dict[str, Size]:
         """The numbers a body was built with, its channels included. `C` in a path is not that of its text's block."""
         numbers: dict[str, Size] = {given.name: given.value for given in body.arguments}
-        return numbers if body.kind == "path" else {"in_channels": body.inputs[0].type.channels, **numbers}
+        return numbers if body.kind == "path" else {"C": body.inputs[0].type.channels, **numbers}
 
     def name_classes(self) -> None:
         """The block's name; where several classes have it, what tells them apart."""
@@ -181,7 +204,7 @@ class Plan:
             if cls.body.kind == "path":
                 text = f"{cls.body.name} step"
             groups.setdefault(class_name(text), []).append(cls)
-        taken = {self.title, f"{self.title}Output", f"{self.title}TrainingOutput"}
+        taken = set(self.net_names)
         for name, group in groups.items():
             for cls, suffix in zip(group, _suffixes(group, self)):
                 if cls.body is self.net:
@@ -260,7 +283,7 @@ class Plan:
         if body.kind == "path":
             return env
         inner: Env = {given.name + body.context: _outside(given.value, env) for given in call.args}
-        inner["in_channels" + body.context] = _outside(x.channels, env)
+        inner["C" + body.context] = _outside(x.channels, env)
         return inner
 
     def sequence(self, body: Body, env: Env) -> list[Code]:
@@ -352,7 +375,8 @@ def _growing(codes: list[Code]) -> Code:
             continue
         growth = _minus(other, part)
         trace = growth if isinstance(growth, Formula) else None
-        out += [part.prefix, part.replace(prefix="", default=None), " + ", Hole(step, trace, "step"), " * i"]
+        growth_hole = Hole(step, trace, "step", factor=True)
+        out += [part.prefix, part.replace(prefix="", default=None), " + ", growth_hole, " * i"]
     return (*out, f" for i in range({len(codes)})]")
 
 

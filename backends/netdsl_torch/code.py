@@ -21,6 +21,8 @@ class Hole(Record):
     hint: str
     prefix: str = ""
     default: int | float | None = None
+    factor: bool = False
+    """Whether it is multiplied, so that a sum in it needs parentheses."""
 
 
 Code = tuple[str | Hole, ...]

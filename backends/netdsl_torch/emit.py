@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import PurePath
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from netdsl.graph import Graph, Node, live
@@ -14,7 +15,7 @@ from netdsl.types import TensorType
 from netdsl_torch.classes import Class, Plan
 from netdsl_torch.forward import Forward
 from netdsl_torch.layout import laid_out
-from netdsl_torch.names import attribute, class_name, field
+from netdsl_torch.names import class_name, fields, free_class_name
 from netdsl_torch.rules import helper
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Module:
         what = title.lstrip("# ").rstrip(".") if title.startswith("#") else f"The network {self.net.name}"
         from netdsl.table import number
 
-        lines = [f'"""{_docstring(what)}.', ""]
+        lines = [*wrap(f'"""{_docstring(what)}.', 100), ""]
         for name, shape in self.net.inputs.items():
             lines.append(f"    {name:<12} N x {TensorType(shape)}")
         for name, shape in self.net.outputs.items():
@@ -74,7 +75,7 @@ class Module:
         cost = f"{number(self.net.params)} parameters"
         if self.net.params_inference != self.net.params:
             cost += f" ({number(self.net.params_inference)} in inference)"
-        lines += ["", f"{cost}, {number(self.net.macs)} multiply-accumulates for one sample."]
+        lines += ["", *wrap(f"{cost}, {number(self.net.macs)} multiply-accumulates for one sample.", 100)]
         lines.append(f"Written by netdsl from {_docstring(self.spec)}, checksum {'0' * 12}.")
         return "\n".join([*lines, '"""'])
 
@@ -119,8 +120,9 @@ class Module:
 
     def tuple_class(self, name: str, what: str, outs: list) -> str:  # type: ignore[type-arg]
         lines = [f"class {name}(NamedTuple):", f'    """{what}."""', ""]
+        called = fields(out.name for out in outs)
         for out in outs:
-            lines.append(f"    {field(out.name)}: Tensor  # N x {self.net.shape_text(self.graph.type_of(out.value))}")
+            lines.append(f"    {called[out.name]}: Tensor  # N x {self.net.shape_text(self.graph.type_of(out.value))}")
         return "\n".join(lines)
 
     # --- classes ------------------------------------------------------------------------------------------------
@@ -129,8 +131,9 @@ class Module:
         """The class of a block."""
         body = cls.body
         doc = self.block_docstring(cls)
-        forward = Forward(body, self.comment(body, shapes=False))
-        lines = returning(forward.lines(list(range(len(body.nodes)))), forward.text[body.outputs[0].value])
+        order = list(range(len(body.nodes)))
+        forward = Forward(body, self.comment(body, shapes=False), self.plan.attributes(body), order, frozenset())
+        lines = returning(forward.lines(order), forward.text[body.outputs[0].value])
         return self.class_text(cls, doc, forward.inputs, lines, [], "Tensor")
 
     def block_docstring(self, cls: Class) -> list[str]:
@@ -151,10 +154,11 @@ class Module:
         graph = self.graph
         cls = self.plan.class_of[id(graph)]
         inference, training = live(graph), live(graph, training=True)
-        forward = Forward(graph, self.comment(graph, shapes=True))
-        lines = forward.lines([i for i in range(len(graph.nodes)) if i in inference])
+        first, extra = sorted(inference), sorted(training - inference)
+        comment, called = self.comment(graph, shapes=True), self.plan.attributes(graph)
+        forward = Forward(graph, comment, called, [*first, *extra], self.plan.net_names)
+        lines = forward.lines(first)
         finals = [(out.name, forward.text[out.value]) for out in graph.outputs if not out.training]
-        extra = [i for i in sorted(training) if i not in inference]
         heads = [out for out in graph.outputs if out.training]
         if heads:
             inner = forward.lines(extra)
@@ -185,7 +189,7 @@ class Module:
         cls = self.plan.class_of[id(self.graph)]
         has_module = {i for i, _ in cls.constructors()}
         frozen = [node for i, node in enumerate(self.graph.nodes) if node.frozen and i in has_module and _learns(node)]
-        return [f"self.{attribute(node.name)}.requires_grad_(False)" for node in frozen]
+        return [f"self.{self.plan.attributes(self.graph)[node.name]}.requires_grad_(False)" for node in frozen]
 
     def class_text(
         self, cls: Class, doc: list[str], inputs: list[str], forward: list[str], after: list[str], returns: str
@@ -195,12 +199,12 @@ class Module:
             f"{p.name}: {p.kind} = {p.values[0]}" if cls.body is self.graph else f"{p.name}: {p.kind}"
             for p in cls.params
         ]
-        modules = cls.constructors()
+        modules, called = cls.constructors(), self.plan.attributes(cls.body)
         if modules or after:
             out += laid_out(f"def __init__({', '.join(['self', *params])}) -> None:", 4)
             out.append("        super().__init__()")
             for i, code in modules:
-                out += laid_out(f"self.{attribute(cls.body.nodes[i].name)} = {code}", 8)
+                out += laid_out(f"self.{called[cls.body.nodes[i].name]} = {code}", 8)
             out += [f"        {line}" for line in after]
             out.append("")
         out += laid_out(f"def forward({', '.join(['self', *(f'{name}: Tensor' for name in inputs)])}) -> {returns}:", 4)
@@ -238,14 +242,14 @@ def class_name_of(net: Net) -> str:
         for last in range(first + 1, len(words) + 1):
             joined = "".join(words[first:last])
             if joined.lower() == wanted and joined[0].isalpha():
-                return joined
+                return free_class_name(joined)
     return class_name(net.name)
 
 
 def _line(span: Span) -> str:
     """`googlenet.net:7`."""
     name = span.source.name if not span.source.own else PurePath(span.source.name).name
-    return f"{name}:{span.source.line_column(span.start)[0]}" if name and "\n" not in name else ""
+    return f"{name}:{span.source.line_column(span.start)[0]}" if name and name.isprintable() else ""
 
 
 def _docstring(text: str) -> str:

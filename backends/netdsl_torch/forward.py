@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netdsl.graph import Graph, Node, Repeat, parts
 from netdsl.ops import Op
 from netdsl.types import TensorType
-from netdsl_torch.names import attribute, variable
+from netdsl_torch.names import LOCALS, MODULE_NAMES, unique
 from netdsl_torch.rules import rule_of
 
 Body = Graph[TensorType]
@@ -15,28 +15,40 @@ Comment = Callable[[Node[TensorType]], str]
 
 
 class Forward:
-    """Writes the statements of one body. Mutable: it knows which variable holds which value, and who still needs it."""
+    """Writes the statements of one body. Mutable: it knows which variable holds which value, and who still needs it.
 
-    def __init__(self, body: Body, comment: Comment) -> None:
-        self.body, self.comment = body, comment
+    `order` is that of execution: the nodes of inference, then those of training alone.
+    """
+
+    def __init__(
+        self, body: Body, comment: Comment, attributes: dict[str, str], order: list[int], taken: frozenset[str]
+    ) -> None:
+        self.body, self.comment, self.attributes = body, comment, attributes
+        self.reserved = LOCALS | MODULE_NAMES | taken
+        self.position = {i: at for at, i in enumerate(order)}
         self.uses: dict[int, list[int]] = {}
-        for i, node in enumerate(body.nodes):
-            for v in node.inputs:
+        for i in order:
+            for v in body.nodes[i].inputs:
                 self.uses.setdefault(v, []).append(i)
         self.kept = {out.value for out in body.outputs}
         self.text: dict[int, str] = {}
         self.holder: dict[str, int] = {}
         self.inputs: list[str] = []
         for i, input in enumerate(body.inputs):
-            name = "x" if len(body.inputs) == 1 or (i == 0 and body.kind != "net") else variable(input.name)
-            while name in self.inputs:
-                name += "_"
+            first = len(body.inputs) == 1 or (i == 0 and body.kind != "net")
+            name = "x" if first else unique(input.name, self.reserved | set(self.inputs))
             self.inputs.append(name)
             self.text[i] = name
             self.holder[name] = i
 
     def value(self, i: int) -> int:
         return len(self.body.inputs) + i
+
+    def module(self, node: Node[TensorType]) -> str:
+        return f"self.{self.attributes[node.name]}"
+
+    def variable(self, name: str) -> str:
+        return unique(name, self.reserved)
 
     def lines(self, which: list[int]) -> list[str]:
         """The statements for the given nodes, in order."""
@@ -63,7 +75,7 @@ class Forward:
             if rule.function is not None:
                 types = tuple(self.body.type_of(v) for v in node.inputs)
                 return rule.function(node.op, types, args)
-        return f"self.{attribute(node.name)}({', '.join(args)})"
+        return f"{self.module(node)}({', '.join(args)})"
 
     def is_inline(self, i: int) -> bool:
         """Whether a value is written inside the next expression: one use, and the same element in the text."""
@@ -84,31 +96,32 @@ class Forward:
             return node.op.slot == "norm" or node.op.name == "add"
         before = node.inputs[0] - len(self.body.inputs)
         source = self.body.nodes[before].op if before >= 0 else None
-        normed = isinstance(source, Op) and source.slot == "norm"
+        apart = before >= 0 and self.body.nodes[before].origin != node.origin
+        normed = apart and isinstance(source, Op) and source.slot == "norm"
         return normed and node.op.slot == "activation" and user.op.takes_flags
 
     def loop(self, i: int, node: Node[TensorType]) -> list[str]:
         """A repeat whose steps take more than the running tensor."""
         runs = parts(node.op)
-        name = self.name_for(i)
         source, rest = self.text[node.inputs[0]], [self.text[v] for v in node.inputs]
+        name = self.name_for(i)
+        if name in rest[1:]:  # every step needs it as it is
+            name = next(n for k in range(2, 100_000) if (n := f"x{k}") not in self.holder)
         out = [] if name == source else [f"{name} = {source}"]
         self.text[self.value(i)] = name
         self.holder[name] = self.value(i)
-        module = f"self.{attribute(node.name)}"
+        module, comment = self.module(node), self.comment(node)
         if len({run.captured for run in runs}) == 1:
             taken = ", ".join([name, *(rest[k] for k in runs[0].captured)])
-            return [*out, f"for step in {module}:{self.comment(node)}", f"    {name} = step({taken})"]
+            return [*out, f"for step in {module}:{comment}", f"    {name} = step({taken}){comment}"]
         at = 0
         for run in runs:
             taken = ", ".join([name, *(rest[k] for k in run.captured)])
             if run.count == 1:
-                out.append(f"{name} = {module}[{at}]({taken}){self.comment(node)}")
+                out.append(f"{name} = {module}[{at}]({taken}){comment}")
             else:
-                out += [
-                    f"for step in {module}[{at}:{at + run.count}]:{self.comment(node)}",
-                    f"    {name} = step({taken})",
-                ]
+                out.append(f"for step in {module}[{at}:{at + run.count}]:{comment}")
+                out.append(f"    {name} = step({taken}){comment}")
             at += run.count
         return out
 
@@ -149,14 +162,13 @@ class Forward:
         )
 
     def is_needed(self, v: int, after: int) -> bool:
-        """Whether a value is used after node `after`."""
-        last = max(self.uses.get(v, [-1]))
-        return last > after or v in self.kept
+        """Whether a value is used after node `after` has run."""
+        return v in self.kept or any(self.position[i] > self.position[after] for i in self.uses.get(v, ()))
 
     def wanted(self, i: int) -> tuple[str, bool]:
         """A name by what becomes of the value, and whether that is a role: a branch, a column, a shortcut."""
         node, v = self.body.nodes[i], self.value(i)
-        own = variable(node.group or node.name)
+        own = self.variable(node.group or node.name)
         if self.deserves(i):
             return own, False
         while True:

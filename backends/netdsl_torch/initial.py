@@ -12,20 +12,22 @@ from netdsl.ops.elementwise import Activation
 from netdsl.types import TensorType
 from netdsl_torch.code import Code
 
-LOOPS = {
+RULES = {
+    "torch": "",
     "he": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="relu")',
     "xavier": "nn.init.xavier_uniform_({m}.weight)",
     "lecun": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="linear")',
     "normal": "nn.init.normal_({m}.weight, std={std})",
 }
 SOURCES = {
+    "torch": "as PyTorch has it",
     "he": 'He et al. 2015, "Delving deep into rectifiers", eq. 10',
     "xavier": "Glorot & Bengio 2010, eq. 16",
     "lecun": 'LeCun et al. 1998, "Efficient backprop", eq. 16',
     "normal": "a normal distribution",
 }
-Start = tuple[str, float]
-"""The rule for weights, and the value of biases."""
+Start = tuple[str, float | None]
+"""The rule for weights, and the value of biases; None leaves both to PyTorch."""
 
 
 class Initial:
@@ -45,58 +47,56 @@ class Initial:
                     self.classes.setdefault(kind(node.op), set()).add(torch_class(node.op, rank))
 
     def start(self, op: Op) -> Start:
-        given = getattr(op, "init", None)
-        return (given or self.rule, float(getattr(op, "bias_init", 0)))
+        rule, bias = getattr(op, "init", None) or self.rule, getattr(op, "bias_init", None)
+        if bias is None:
+            bias = None if rule == "torch" else 0.0
+        return rule, bias
 
     def wrap(self, op: Op, code: Code) -> Code:
         """The constructor, wrapped where layers of its kind do not all start alike."""
         if not op.takes_flags or len(self.starts[kind(op)]) == 1:
             return code
         rule, bias = self.start(op)
-        if rule == "torch":
+        if rule == "torch" and bias is None:
             return code
-        std = "" if rule in LOOPS else f", std={float(rule):g}"
-        return (f"{rule if rule in LOOPS else 'normal'}(", *code, f"{std}{f', bias={bias:g}' if bias else ''})")
+        std = "" if rule in RULES else f", std={float(rule)!r}"
+        return (f"{helper_name(rule)}(", *code, f"{std}{f', bias={bias!r}' if bias else ''})")
 
     def loop(self) -> list[str]:
         """The lines of the network's constructor that start what starts alike."""
         groups: dict[Start, list[str]] = {}
         for name, starts in self.starts.items():
-            if len(starts) == 1 and (start := next(iter(starts)))[0] != "torch":
+            if len(starts) == 1 and (start := next(iter(starts))) != ("torch", None):
                 groups.setdefault(start, []).extend(sorted(self.classes[name]))
         if not groups:
             return []
         lines = ["for module in self.modules():"]
         for i, ((rule, bias), classes) in enumerate(groups.items()):
             names = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
-            weight = LOOPS.get(rule, LOOPS["normal"]).format(m="module", std=rule)
-            lines += [
-                f"    {'elif' if i else 'if'} isinstance(module, {names}):",
-                f"        # {SOURCES.get(rule, SOURCES['normal'])}",
-                f"        {weight}",
-                "        if module.bias is not None:",
-                f"            nn.init.{f'constant_(module.bias, {bias:g})' if bias else 'zeros_(module.bias)'}",
-            ]
+            lines.append(f"    {'elif' if i else 'if'} isinstance(module, {names}):")
+            if rule != "torch":
+                lines.append(f"        # {SOURCES.get(rule, SOURCES['normal'])}")
+                lines.append(f"        {RULES.get(rule, RULES['normal']).format(m='module', std=rule)}")
+            lines.append("        if module.bias is not None:")
+            lines.append(
+                f"            nn.init.{f'constant_(module.bias, {bias!r})' if bias else 'zeros_(module.bias)'}"
+            )
         return lines
 
     def helpers(self) -> list[str]:
         """The functions that wrapped constructors call."""
-        rules = {
-            r if r in LOOPS else "normal"
-            for starts in self.starts.values()
-            if len(starts) > 1
-            for r, _ in starts
-            if r != "torch"
-        }
+        mixed = [start for starts in self.starts.values() if len(starts) > 1 for start in starts]
+        rules = {rule if rule in RULES else "normal" for rule, bias in mixed if (rule, bias) != ("torch", None)}
         out = []
         for rule in sorted(rules):
             std = ", std" if rule == "normal" else ""
-            weight = LOOPS[rule].format(m="layer", std="std")
+            weight = RULES[rule].format(m="layer", std="std")
+            about = f"the weights of a layer: {SOURCES[rule]}" if weight else "the biases of a layer"
             out.append(
-                f"def {rule}(layer{std}, bias=0.0):\n"
-                f'    """Starts the weights of a layer: {SOURCES[rule]}."""\n'
-                f"    {weight}\n"
-                "    if layer.bias is not None:\n        nn.init.constant_(layer.bias, bias)\n    return layer\n"
+                f"def {helper_name(rule)}(layer{std}, bias=0.0):\n"
+                f'    """Starts {about}."""\n'
+                + (f"    {weight}\n" if weight else "")
+                + "    if layer.bias is not None:\n        nn.init.constant_(layer.bias, bias)\n    return layer\n"
             )
         return out
 
@@ -107,3 +107,8 @@ def kind(op: Op) -> str:
 
 def torch_class(op: Op, rank: int) -> str:
     return {"linear": "nn.Linear", "conv": f"nn.Conv{rank}d", "conv_transpose": f"nn.ConvTranspose{rank}d"}[op.name]
+
+
+def helper_name(rule: str) -> str:
+    """The function of the source that starts a layer by a rule."""
+    return {"torch": "biased", "he": "he", "xavier": "xavier", "lecun": "lecun"}.get(rule, "normal")

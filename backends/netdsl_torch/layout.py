@@ -17,13 +17,14 @@ def laid_out(line: str, indent: int = 0) -> list[str]:
         return [pad + line]
     start, end = found
     items = _split(code[start + 1 : end])
-    out = [pad + code[: start + 1] + (hash_ + comment if hash_ else "")]
+    said = hash_ + comment  # on every line of it: a traceback shows one
+    out = [pad + code[: start + 1] + said]
     together = f"{pad}    {', '.join(items)}"
     if len(together) <= WIDTH and not code[:start].endswith("Sequential"):
-        return [*out, together, pad + code[end:]]
+        return [*out, together + said, pad + code[end:]]
     for item in items:
         comma = "" if " for " in _outside_brackets(item) else ","
-        out.extend(laid_out(item + comma, indent + 4))
+        out.extend(laid_out(item + comma + said, indent + 4))
     out.append(pad + code[end:])
     return out
 

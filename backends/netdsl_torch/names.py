@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
+from collections.abc import Container, Iterable
 
 MODULE_ATTRIBUTES = frozenset(
     [
@@ -64,28 +66,57 @@ MODULE_ATTRIBUTES = frozenset(
     ]
 )
 """What `self.name` already means in an nn.Module; a test holds this list against PyTorch's own."""
-NAMESPACE = frozenset(
-    {"self", "torch", "nn", "F", "x", "NamedTuple", "Tensor", "super", "range", "float", "isinstance", "i"}
-)
+MODULE_NAMES = frozenset({"self", "torch", "nn", "F", "NamedTuple", "Tensor", "annotations"})
+"""What the generated file itself calls by these names."""
+LOCALS = frozenset({"x", "step"})
+"""Variables that a `forward` uses for its own ends."""
+IN_CONSTRUCTOR = frozenset({"super", "range", "isinstance", "module", "layer", "std", "bias", "i"})
+HELPERS = frozenset({"he", "xavier", "lecun", "normal", "biased"})
 
 
-def attribute(name: str) -> str:
-    """The name of a submodule: that of the element, with an underscore where Python or PyTorch has it already."""
-    return f"{name}_" if keyword.iskeyword(name) or name in MODULE_ATTRIBUTES else name
+def unique(name: str, taken: Container[str]) -> str:
+    """A Python identifier close to `name` that is not taken: `type_` for `type`, nothing that starts with `__`."""
+    if name.startswith("__"):  # Python changes such names inside a class
+        name = name.strip("_") or "element"
+    while keyword.iskeyword(name) or name in taken or not name.isidentifier():
+        name = f"{name}_" if name.isidentifier() else f"n{name}"
+    return name
 
 
-def variable(name: str) -> str:
-    return f"{name}_" if keyword.iskeyword(name) or name in NAMESPACE else name
+def allotted(names: Iterable[str], reserved: frozenset[str]) -> dict[str, str]:
+    """An identifier for each name, no two alike."""
+    found: dict[str, str] = {}
+    taken = set(reserved)
+    for name in names:
+        found[name] = unique(name, taken)
+        taken.add(found[name])
+    return found
 
 
-def field(name: str) -> str:
-    """A field of a NamedTuple."""
-    name = name.lstrip("_") or "output"
-    return f"{name}_" if keyword.iskeyword(name) or name in ("count", "index") else name
+def attributes(names: Iterable[str]) -> dict[str, str]:
+    """What submodules are called: as their elements, but for what Python or PyTorch has already."""
+    return allotted(names, MODULE_ATTRIBUTES)
+
+
+def fields(names: Iterable[str]) -> dict[str, str]:
+    """The fields of a NamedTuple, which may not start with an underscore."""
+    wanted = {name: name.strip("_") or "output" for name in names}
+    found: dict[str, str] = {}
+    taken = {"count", "index"}
+    for name, plain in wanted.items():
+        found[name] = unique(plain, taken)
+        taken.add(found[name])
+    return found
 
 
 def class_name(text: str) -> str:
     """`residual(bottleneck)` → ResidualBottleneck, `resnet50` → Resnet50. Capitals stay."""
     words = [word for word in re.split(r"[^0-9A-Za-z]+", text) if word]
     name = "".join(word[:1].upper() + word[1:] for word in words) or "Block"
-    return f"Net{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
+    return free_class_name(f"Net{name}" if name[0].isdigit() else name)
+
+
+def free_class_name(name: str) -> str:
+    """A class must not hide what the file or Python itself calls by that name."""
+    hidden = keyword.iskeyword(name) or hasattr(builtins, name) or name in MODULE_NAMES | HELPERS
+    return f"{name}Net" if hidden or name.startswith("Uneven") else name

@@ -201,6 +201,9 @@ class Uneven{kind}(nn.{kind}):
 
     def forward(self, x):
         return {forward}
+
+    def extra_repr(self):
+        return f"{{super().extra_repr()}}, sides={{self.sides}}"
 '''
 
 

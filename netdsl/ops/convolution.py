@@ -13,7 +13,7 @@ from netdsl.size import Size
 from netdsl.types import TensorType
 
 INIT = Argument("init", "keyword", "init", None, doc="he, xavier, lecun, torch, or the standard deviation of a normal")
-BIAS_INIT = Argument("bias_init", "keyword", "number", 0, doc="the value biases start from")
+BIAS_INIT = Argument("bias_init", "keyword", "number", None, doc="the value biases start from, 0 by default")
 BIAS = Argument(
     "bias", "word", default=None, words=("bias", "nobias"), doc="a bias; by default there is one unless `bn` follows"
 )
@@ -64,7 +64,7 @@ class Conv(Op):
     bias: bool
     rounding: str = "exact"
     init: str | None = None
-    bias_init: float = 0
+    bias_init: float | None = None
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
@@ -145,7 +145,7 @@ class ConvTranspose(Op):
     groups: int
     bias: bool
     init: str | None = None
-    bias_init: float = 0
+    bias_init: float | None = None
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:

@@ -39,7 +39,7 @@ class Linear(Op):
     out_features: int
     bias: bool
     init: str | None = None
-    bias_init: float = 0
+    bias_init: float | None = None
 
     @classmethod
     def expand(cls, given: dict[str, Any], x: TensorType) -> tuple[Op, ...]:
