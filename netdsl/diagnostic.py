@@ -191,8 +191,8 @@ def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[s
         waiting = sorted(here, key=lambda label: label.span.start)
         while waiting:  # a long line is drawn again where another label would be out of sight
             shown, shift = _cut(text, waiting[0].span.start - start, room)
-            seen = [label for label in waiting if _width(text[: label.span.start - start]) - shift < len(shown) - 1]
-            seen = seen or waiting[:1]
+            end = len(shown) - 1 if shown.endswith("…") else WIDTH
+            seen = [label for label in waiting if _width(text[: label.span.start - start]) - shift < end]
             waiting = [label for label in waiting if label not in seen]
             out.append(paint(f"{number:>{len(gutter)}} | ", "bar") + shown)
             for label in reversed(seen):

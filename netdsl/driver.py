@@ -7,12 +7,15 @@ Every step is a function of its input, without files and without printing, and r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
+
 from netdsl.check import check
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.graph import Graph
 from netdsl.network import Elaborated, elaborate
 from netdsl.options import Options, UsageError
-from netdsl.program import Loader, Read
+from netdsl.program import Loader, Program, Read
 from netdsl.record import Record
 from netdsl.source import Source, Span
 from netdsl.types import TensorType
@@ -24,6 +27,8 @@ class Checked(Record):
     graph: Graph[TensorType]
     elaborated: Elaborated
     source: Source
+    program: Program
+    options: Options
     warnings: tuple[Diagnostic, ...] = ()
 
 
@@ -52,7 +57,17 @@ def check_source(
     graph = check(elaborated, faults)
     if graph is None or elaborated is None:
         return None, faults
-    return Checked(graph, elaborated, source, tuple(faults)), faults
+    return Checked(graph, elaborated, source, program, options or Options(), tuple(faults)), faults
+
+
+def check_varied(checked: Checked, params: Mapping[str, int | Fraction]) -> Checked | None:
+    """The same network with other numbers, what it asserts set aside; None where that does not fit."""
+    options = Options({**checked.options.params, **params}, checked.options.inputs)
+    elaborated, faults = elaborate(checked.program, checked.graph.name, options, check_assertions=False)
+    graph = check(elaborated, faults)
+    if graph is None or elaborated is None:
+        return None
+    return checked.replace(graph=graph, elaborated=elaborated, options=options)
 
 
 def in_order(faults: list[Diagnostic], source: Source) -> list[Diagnostic]:

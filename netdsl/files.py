@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -109,7 +108,9 @@ class FileReader:
         base = self.base_of(importer)
         if not inside.is_relative_to(base):
             raise NotFound(
-                "E0406", f'"{written}" lies outside the folder of the spec', f"move it into the folder of {self.root_name}"
+                "E0406",
+                f'"{written}" lies outside the folder of the spec',
+                f"move it into the folder of {self.root_name}",
             )
         if not inside.is_file():
             names = [p.name for p in inside.parent.glob("*.net")] if inside.parent.is_dir() else []

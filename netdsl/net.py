@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.analysis import Cost, cost
 from netdsl.diagnostic import Diagnostic, SpecError
-from netdsl.driver import Checked, check_source
+from netdsl.driver import Checked, check_source, check_varied
 from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers
 from netdsl.options import Options, UsageError
@@ -150,6 +150,11 @@ class Net:
                 for layer in self.layers
             ],
         }
+
+    def varied(self, name: str, value: int) -> Net | None:
+        """The network with another number for a parameter, its assertions set aside; None if it does not fit."""
+        checked = check_varied(self._checked, {name: value})
+        return Net(checked) if checked is not None else None
 
     def emit(self, backend: str = "torch") -> str:
         """The source text that the backend writes."""

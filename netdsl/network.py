@@ -35,7 +35,9 @@ class Elaborated(Record):
     """The parameters of the net, by name."""
 
 
-def elaborate(program: Program, name: str, options: Options) -> tuple[Elaborated | None, list[Diagnostic]]:
+def elaborate(
+    program: Program, name: str, options: Options, check_assertions: bool = True
+) -> tuple[Elaborated | None, list[Diagnostic]]:
     """The draft of the network `name`, and every fault. With faults, the draft may be missing.
 
     A net whose input is replaced is first proven as written, because its assertions speak of the sizes it declares.
@@ -44,7 +46,7 @@ def elaborate(program: Program, name: str, options: Options) -> tuple[Elaborated
     restore = unlimited_recursion()
     try:
         if options.inputs:
-            written = Network(program, faults, Options(options.params), True)
+            written = Network(program, faults, Options(options.params), check_assertions)
             written.build(name)
             if any(d.severity == "error" for d in faults):
                 return None, faults
@@ -55,7 +57,7 @@ def elaborate(program: Program, name: str, options: Options) -> tuple[Elaborated
             faults.extend(unfit(written, options))
             if faults:
                 return None, faults
-        network = Network(program, faults, options, True)
+        network = Network(program, faults, options, check_assertions)
         return network.build(name), faults
     except Stop as stop:
         return None, [*faults, stop.diagnostic]

@@ -60,12 +60,14 @@ _KEYWORDS = [
 ]
 BRACKETS = re.compile(r'#[^\r\n]*|"[^"\r\n]*"|[(\[]|[)\]]')
 """Brackets, and the comments and texts in which brackets mean nothing."""
+MAX_WORDS = 5
+"""So many things that could stand somewhere are listed."""
 _STARTS_ELEMENT = {"NAME", "LPAR", "LSQB", "KERNEL"}
 
 
 def _expected(error: Any) -> str:
     """What could stand here, in words: an element, an operator, or a short list."""
-    accepts: set[str] = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ())
+    accepts: set[str] = set(error.accepts or ())
     words: list[str] = []
     if accepts >= _STARTS_ELEMENT:
         words.append("an element such as `CONV 64`")
@@ -79,44 +81,53 @@ def _expected(error: Any) -> str:
             "an operator (`->`, `+`, `|`, `*`)",
             *[w for w in words if w in ("`)`", "`]`", "a new line", "`,`", "`then`", "`else`", "`do`")],
         ]
+    if "a new line" in words and "the end of the file" in words:
+        words.remove("the end of the file")
+    if len(words) > MAX_WORDS:
+        words = [*words[: MAX_WORDS - 1], "something else"]
     return ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1] if words else "something else"
 
 
-def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int]:
-    """The diagnostic, and the offset just after the text that could not be read."""
-    at = error.pos_in_stream if error.pos_in_stream is not None and error.pos_in_stream >= 0 else len(text)
+def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int, int]:
+    """The diagnostic, and from where to where the text could not be read."""
     token = getattr(error, "token", None)
+    ended = token is not None and token.type == "$END"
+    at = error.pos_in_stream if error.pos_in_stream is not None and error.pos_in_stream >= 0 else len(text)
     length = 1
-    if token is not None and token.type != "$END":
+    if token is not None and not ended:
         at, length = token.start_pos, max(1, len(token))
-    elif token is not None or at >= len(text):
+    elif ended or at >= len(text):
         at = max(len(text.rstrip()) - 1, 0)
     else:
         length = max(1, len(_word(text, at)))
-    shown = text[at : at + length]
-    span = Span(source, at, at + length)
-    if shown[:1] in ("\r", "\n") or (token is not None and token.type == "$END"):
-        found, span = (
-            ("the end of the file" if token is not None and token.type == "$END" else "the end of the line"),
-            Span(source, at, at + 1),
+    here = unclosed(text, len(text) if ended else at)
+    if here is not None:
+        fault = diagnose(
+            "E0101", f"this `{text[here]}` is never closed", (Span(source, here, here + 1),), "opened here"
         )
+        return fault, here, here + 1
+    if text.startswith("=", at) and (reserved := re.search(rf"\b({'|'.join(_KEYWORDS)})[ \t]*$", text[:at])):
+        at, length = reserved.start(), len(reserved[1])
+    shown = "" if ended else text[at : at + length]
+    hints = _hints(text, at, shown)
+    code = "E0101"
+    if hints and hints[0].startswith("a number needs"):
+        code = "E0102"
+    elif hints and "reserved" in hints[0]:
+        code = "E0208"
+    if ended or shown[:1] in ("\r", "\n"):
+        found, length = f"the end of the {'file' if ended else 'line'}", 1
     elif len(shown) > 30:
         found = f"`{shown[:30]}…`"
     else:
         found = f"`{shown}`" if shown.isprintable() else f"the character U+{ord(shown[0]):04X}"
-    expected = _expected(error)
-    hints = _hints(text, at, shown)
-    code = (
-        "E0102"
-        if hints and hints[0].startswith("a number needs")
-        else "E0208"
-        if hints and "reserved" in hints[0]
-        else "E0101"
-    )
-    message = {"E0102": f"{found} is not a number", "E0208": f"{found} is a reserved word"}.get(
-        code, f"{found} cannot stand here"
-    )
-    return diagnose(code, message, (span,), f"expected {expected}", helps=hints), at + length
+    message = {"E0102": "is not a number", "E0208": "is a reserved word"}.get(code, "cannot stand here")
+    label = f"expected {_expected(error)}" if token is not None and code == "E0101" else ""
+    fault = diagnose(code, f"{found} {message}", (Span(source, at, at + length),), label, helps=hints)
+    end = at + length
+    if shown.startswith("{"):  # what the braces hold is part of the mistake
+        end = max(end, text.find("}", at) + 1)
+    return fault, at, end
 
 
 def _word(text: str, at: int) -> str:
@@ -130,19 +141,30 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
     """Repairs for the mistakes that people make most."""
     before = text[max(0, at - 200) : at]
     line_before = before.rsplit("\n", 1)[-1].rstrip()
+    line = text[at - len(before.rsplit("\n", 1)[-1]) :].split("\n", 1)[0]
     if shown in ("x", "×") and line_before.endswith((")", "]")):
         return ["repeat with `*`: write `* 3`, not `x 3`"]
     if re.match(r"\d", shown) and re.match(r"\d[\w.]*[A-Za-z.]", _word(text, at)):
         return [f"a number needs a space before a name, and a size is `3x3` or `k x k`: `{_word(text, at)[:30]}`"]
     if shown.lower() in _KEYWORDS and (shown in _KEYWORDS):
         return [f"`{shown}` is reserved; choose another name"]
+    if text.startswith("=>", at) or shown in ("→", "⟶", ">"):
+        return ["an arrow is written `->`"]
+    if shown == "=" and re.search(r"\binput\s*$", before):
+        return ["sizes follow at once: `input 3 x 32 x 32`"]
     if shown == "=" and re.search(r"[\w)]\s*$", before):
         return ["`=` names an element at the start of a line: `name = CONV 64`; a comparison is `==`"]
-    if shown in ("→", "⟶", "=>", ">"):
-        return ["an arrow is written `->`"]
-    if shown in ("{", "}"):
+    if shown == ":" and (header := re.match(r"block\s+\w+\s*(\([^()]*\))?$", line_before)):
+        return [f"`{header[0]} = ( … )`"]
+    if shown == "->" and re.search(r":[^:]*$", line_before):
+        return ["inside a path, parenthesise: `(POOL : …) -> …`"]
+    if shown[:1].isalnum() and (sum_ := re.search(r"([A-Za-z]\w*|\d+) ?[-+*/] ?\d+(\.\d+)?$", line_before)):
+        return [f"arithmetic among bare arguments stands in parentheses: `({sum_[0]})`"]
+    if shown == "," and (sizes := re.match(r"input\s.*?\(([\w, ]+)\)", line)):
+        return [f"sizes are written `{' x '.join(re.findall(r'[^, ]+', sizes[1]))}`"]
+    if shown[:1] in ("{", "}"):
         return ["group with parentheses: `( … )`"]
-    if shown in ("'", "‘", "“"):
+    if shown[:1] in ("'", "‘", "“"):
         return ['texts stand in double quotes: `"…"`']
     if shown == "//" or text.startswith("//", at):
         return ["a comment starts with `#`"]
@@ -168,13 +190,10 @@ def unmatched(text: str) -> tuple[list[int], list[int]]:
     return opened, closed
 
 
-def unclosed(source: Source, text: str, at: int) -> Diagnostic | None:
-    """The bracket that opens before `at`, where reading stopped, and is never closed: then that is the mistake."""
+def unclosed(text: str, at: int) -> int | None:
+    """Where a bracket opens before `at`, where reading stopped, that is never closed: then that is the mistake."""
     opened = unmatched(text)[0]
-    if not opened or opened[0] >= at:
-        return None
-    here = opened[0]
-    return diagnose("E0101", f"this `{text[here]}` is never closed", (Span(source, here, here + 1),), "opened here")
+    return opened[0] if opened and opened[0] < at else None
 
 
 def without_statement(source: Source, text: str, at: int, end: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, Label, diagnose
-from netdsl.ops import BY_FLAG
+from netdsl.ops import BY_FLAG, BY_SPELLING
 from netdsl.source import Source, Span
 
 MAX_DIGITS = 18
@@ -217,23 +217,26 @@ class TreeBuilder:
 
     def refuse_bare(self, left: t.Expr, op: str, right: t.Expr) -> bool:
         """`CONV 64 * 2` could be (CONV 64) * 2 or CONV (64*2): nothing silently means the other thing."""
+        while isinstance(left, t.Seq):
+            left = left.items[-1]
         if not isinstance(left, t.App) or (
             left.span.text.lower().startswith("conv") and "-" in left.span.text.split()[0]
         ):
             return False
-        last = left.args[-1]
+        last, first = left.args[-1], first_atom(right)
         head = self.source.text[left.span.start : last.span.start]
-        tight = f"{last.span.text}{op}{right.span.text}"
-        span = left.span.to(right.span)
-        ways = [f"`{head}({tight})`"] if not isinstance(last, (t.Stride, t.Keyword)) else []
-        if op == "*":
-            ways.insert(0, f"`({left.span.text}) * {right.span.text}`")
-        elif op == "/":
+        rest = self.source.text[first.span.end : right.span.end]
+        ways = []
+        if op == "*" and not rest:
+            ways.append(f"`({left.span.text}) * {right.span.text}`")
+        if not isinstance(last, t.Stride | t.Keyword | t.Extent):
+            ways.append(f"`{head}({last.span.text}{op}{first.span.text}){rest}`")
+        if op == "/" and isinstance(left.head, t.Name) and takes_stride(left.head.id):
             ways.append(f"`{left.span.text} /{right.span.text}` (a stride)")
         self.fault(
             "E0104",
             f"`{op}` after bare arguments can be read in two ways",
-            span,
+            left.span.to(right.span),
             "parentheses decide",
             ("write " + " or ".join(ways),) if ways else (),
         )
@@ -335,3 +338,15 @@ class TreeBuilder:
         value = self(c[1])
         label = self.token_name(c[0]) if c[0] is not None else None
         return t.Element(self.span(label or value, value), label, value)
+
+
+def first_atom(expr: t.Expr) -> t.Expr:
+    """What an expression begins with: `n` of `n 3x3 -> POOL`."""
+    while isinstance(expr, t.Seq | t.Sum | t.Product):
+        expr = expr.items[0]
+    return expr.head if isinstance(expr, t.App) else expr
+
+
+def takes_stride(name: str) -> bool:
+    op = BY_SPELLING.get(name.upper())
+    return op is not None and any(argument.form == "stride" for argument in op.arguments)

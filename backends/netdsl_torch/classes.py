@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from netdsl.graph import Call, Graph, Node, Repeat, Run, bodies, output_of, parts
+from netdsl.graph import Call, Graph, Node, Repeat, Run, bodies, in_callers_terms, output_of, parts
 from netdsl.ops import Op
 from netdsl.record import Record
 from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_python, trace_of
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
 from netdsl_torch.initial import Initial
-from netdsl_torch.names import HELPERS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name
+from netdsl_torch.names import HELPERS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name, unique
 from netdsl_torch.rules import rule_of
 
 Body = Graph[TensorType]
@@ -33,6 +33,7 @@ class Class:
 
     def __init__(self, plan: Plan, body: Body) -> None:
         self.plan, self.bodies, self.name = plan, [body], ""
+        self.members: dict[str, list[int]] = {}
 
     @property
     def body(self) -> Body:
@@ -54,8 +55,10 @@ class Class:
     def roots(self) -> dict[str, Param]:
         """The numbers that the body's text speaks of, by their names there: `C` is what comes in."""
         own = [name for name in ("C", *(given.name for given in self.body.arguments)) if name in self.own_numbers]
-        called = allotted(["in_channels" if name == "C" else name for name in own], self.plan.reserved)
-        return {name: Param(identifier, self.values(name), name) for name, identifier in zip(own, called.values())}
+        called = allotted([name for name in own if name != "C"], self.plan.reserved)
+        if "C" in own:
+            called["C"] = unique("in_channels", {*self.plan.reserved, *called.values()})
+        return {name: Param(called[name], self.values(name), name) for name in own}
 
     @cached_property
     def resolved(self) -> tuple[list[str], list[Param]]:
@@ -63,10 +66,11 @@ class Class:
         extras: list[Param] = []
         texts: list[str] = []
         used: set[str] = set()
-        for column in self.columns:
+        for at, column in enumerate(self.columns):
             text, names = self.expression(column)
             if not text:
                 param = self.difference(column, extras)
+                self.members.setdefault(param.name, []).append(at)
                 text, names = param.name, {param.root}
             texts.append(text)
             used |= names
@@ -108,7 +112,7 @@ class Class:
     @cached_property
     def fixed(self) -> frozenset[str]:
         """Parameters of a net on which its structure depends: its class cannot take them."""
-        return self.body.pinned if self.body.kind == "net" else frozenset()
+        return self.body.pinned | self.plan.withheld if self.body.kind == "net" else frozenset()
 
     def plain(self, body: Body, hole: Hole) -> Formula | None:
         """The trace in bare names (`c` for `c@3`), if it is one of this body's numbers."""
@@ -131,8 +135,11 @@ class Class:
         if param.root:
             given = {given.name: given.value for given in call.args}
             return hole(x.channels if param.root == "C" else given[param.root], param.name)
-        value = param.values[next(i for i, body in enumerate(self.bodies) if body is call.body)]
-        return Hole(value, None, param.name)
+        i = next(i for i, body in enumerate(self.bodies) if body is call.body)
+        traces = {self.columns[at][i].trace for at in self.members[param.name]}
+        trace = traces.pop() if len(traces) == 1 else None
+        outer = substitute(trace, in_callers_terms(call, x)) if trace is not None else None
+        return Hole(param.values[i], outer if isinstance(outer, Formula) else None, param.name)
 
     def constructors(self) -> list[tuple[int, str]]:
         """The modules of the class by node, as text."""
@@ -155,8 +162,8 @@ class Param(Record):
 class Plan:
     """All classes of a network, callees first. Mutable while it is made."""
 
-    def __init__(self, net: Body, title: str) -> None:
-        self.net, self.title = net, title
+    def __init__(self, net: Body, title: str, withheld: frozenset[str] = frozenset()) -> None:
+        self.net, self.title, self.withheld = net, title, withheld
         self.initial = Initial(net)
         self.classes: list[Class] = []
         self.class_of: dict[int, Class] = {}
@@ -184,6 +191,11 @@ class Plan:
     def reserved(self) -> frozenset[str]:
         """What a constructor's parameter cannot be called."""
         return MODULE_NAMES | IN_CONSTRUCTOR | HELPERS | {cls.name for cls in self.classes}
+
+    @property
+    def essence(self) -> object:
+        """What the source says, but for the numbers with which the network's own class is called by default."""
+        return [(cls.name, [param.name for param in cls.params], cls.constructors()) for cls in self.classes]
 
     def attributes(self, body: Body) -> dict[str, str]:
         """The attribute of each element's module, by the element's name."""

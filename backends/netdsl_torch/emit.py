@@ -45,7 +45,7 @@ class Module:
 
     def __init__(self, net: Net) -> None:
         self.net, self.graph = net, net.graph
-        self.plan = Plan(net.graph, class_name_of(net))
+        self.plan = plan_of(net)
         self.spec = PurePath(net.source.name).name
 
     def text(self) -> str:
@@ -231,6 +231,22 @@ def returning(lines: list[str], result: str) -> list[str]:
     if lines and lines[-1].startswith(f"{result} = "):
         return [*lines[:-1], f"return {lines[-1][len(result) + 3 :]}"]
     return [*lines, f"return {result}"]
+
+
+def plan_of(net: Net) -> Plan:
+    """The classes of a network. Its own class takes those numbers that change nothing else in the source.
+
+    Whether one does is tried: the network is built with another number, and has to give the same source.
+    """
+    title = class_name_of(net)
+    plan = Plan(net.graph, title)
+    offered = [(param.root, param.values[0]) for param in plan.class_of[id(net.graph)].params]
+    withheld = set()
+    for name, value in offered:
+        other = net.varied(name, 2 * int(value))
+        if other is None or Plan(other.graph, title).essence != plan.essence:
+            withheld.add(name)
+    return Plan(net.graph, title, frozenset(withheld)) if withheld else plan
 
 
 def class_name_of(net: Net) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Container, Iterable
 
 MODULE_ATTRIBUTES = frozenset(
@@ -76,7 +77,8 @@ HELPERS = frozenset({"he", "xavier", "lecun", "normal", "biased"})
 
 def unique(name: str, taken: Container[str]) -> str:
     """A Python identifier close to `name` that is not taken: `type_` for `type`, nothing that starts with `__`."""
-    if name.startswith("__"):  # Python changes such names inside a class
+    name = unicodedata.normalize("NFKC", name)  # as Python reads it
+    if name.startswith("_"):  # nn.Module's own, or changed by Python inside a class
         name = name.strip("_") or "element"
     while keyword.iskeyword(name) or name in taken or not name.isidentifier():
         name = f"{name}_" if name.isidentifier() else f"n{name}"
@@ -119,4 +121,4 @@ def class_name(text: str) -> str:
 def free_class_name(name: str) -> str:
     """A class must not hide what the file or Python itself calls by that name."""
     hidden = keyword.iskeyword(name) or hasattr(builtins, name) or name in MODULE_NAMES | HELPERS
-    return f"{name}Net" if hidden or name.startswith("Uneven") else name
+    return f"The{name}" if hidden or name.startswith("Uneven") else name
