@@ -80,6 +80,7 @@ def _lines() -> Iterator[str]:
     yield "|------|---------|"
     for code, meaning in CODES.items():
         yield f"| {f'[{code}](#{code.lower()})' if by_code[code] else code} | {meaning} |"
+    yield ""
     for code, found in by_code.items():
         if found:
             yield from _section(code, found)
@@ -87,7 +88,7 @@ def _lines() -> Iterator[str]:
 
 def _section(code: str, found: list[Example]) -> Iterator[str]:
     shown, *variants = found
-    yield f"\n## {code}\n"
+    yield f"## {code}\n"
     yield f"{CODES[code][0].upper()}{CODES[code][1:]}.\n"
     if len(shown.files) > 1 or shown.options:
         yield f"`netdsl check {shlex.join([str(shown.spec), *shown.options])}`\n"
@@ -98,7 +99,7 @@ def _section(code: str, found: list[Example]) -> Iterator[str]:
     yield _block(shown.golden.read_text(encoding="utf-8") if shown.golden.exists() else "")
     if variants:
         links = [f"[{variant.name.partition('-')[2].replace('-', ' ')}]({_link(variant)})" for variant in variants]
-        yield f"More of them: {', '.join(links)}."
+        yield "More of them: " + ",\n".join(links) + ".\n"
 
 
 def _link(example: Example) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
-from netdsl.diagnostic import Stop, diagnose
+from netdsl.diagnostic import Stop, diagnose, nearest
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
@@ -68,11 +68,19 @@ class Applier(Evaluator):
             helps = ("a repeat has the block first: `(CONV 64) * 2`",) if isinstance(expr, t.Product) else ()
             self.fail(
                 "E0210",
-                f"a layer or a block is needed here, and `{short(expr)}` is {kind_of(value)}",
+                self.given_instead(value, expr)
+                or f"a layer or a block is needed here, and `{short(expr)}` is {kind_of(value)}",
                 expr.span,
                 helps=helps,
             )
         return self.failed()
+
+    def given_instead(self, value: Value, expr: t.Expr) -> str:
+        """A block was called with a number where it needs a block: its parameter has that name."""
+        block = self.builder.home
+        if not isinstance(value, Num) or not isinstance(expr, t.Name) or block.kind != "block":
+            return ""
+        return f"`{expr.id}` of `{block.name}` is the number {value}, and a block is needed"
 
     def apply(self, value: Value, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
         """A value that is used as a layer. One that came as a block's argument is spliced in here."""
@@ -211,11 +219,12 @@ class Applier(Evaluator):
         for arg in expr.args:
             if isinstance(arg, t.Keyword):
                 if arg.name not in params:
+                    close = nearest(arg.name, params)
                     self.fail(
                         "E0204",
                         f"`{name}` has no parameter `{arg.name}`",
                         arg.span,
-                        helps=(f"it has {_list(params)}",) if params else ("it has none",),
+                        helps=(f"did you mean `{close}`?" if close else f"it has {_list(params) or 'none'}",),
                     )
                     ok = False
                 elif arg.name in fresh:
@@ -227,7 +236,9 @@ class Applier(Evaluator):
                 if not free:
                     self.fail(
                         "E0203",
-                        f"`{name}` takes {counted(len(params), 'argument')}, and `{short(arg)}` is one more",
+                        f"`{name}` takes {counted(len(params), 'argument')}, and `{short(arg)}` is one more"
+                        if params
+                        else f"`{name}` takes no arguments",
                         arg.span,
                         helps=(f"its parameters are {_list(params)}",) if params else (),
                     )
@@ -417,7 +428,7 @@ def _block_name(value: Value) -> str:
 
 def _list(names: list[str]) -> str:
     quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f" and {quoted[-1]}"
+    return "".join(quoted) if len(quoted) < 2 else ", ".join(quoted[:-1]) + f" and {quoted[-1]}"
 
 
 def _signature(block: t.Block) -> str:

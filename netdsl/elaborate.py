@@ -291,7 +291,7 @@ class Elaborator(Repeater):
         )
 
     def sum_help(self, fault: JoinFault, a: TensorType, b: TensorType) -> list[str]:
-        if fault.code == "E0302" and a.rank == b.rank and _projection_stride(a, b) is not None:
+        if fault.message.startswith("sum") and a.rank == b.rank and _projection_stride(a, b) is not None:
             return ["`match` as the shortcut projects where shapes differ: `f + match`"]
         return []
 

@@ -18,7 +18,7 @@ from netdsl.ops import BY_SPELLING, Op
 from netdsl.options import Options, UsageError
 from netdsl.plan import Planner
 from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
-from netdsl.prove import Prover
+from netdsl.prove import Prover, nearest_sizes
 from netdsl.record import Record
 from netdsl.size import Formula, Size, symbol
 from netdsl.source import Span
@@ -75,8 +75,10 @@ def unfit(network: Network, options: Options) -> list[Diagnostic]:
     found: dict[str, Diagnostic] = {}
     for broken in network.prove.admits(sizes):
         symbol_, given = broken.symbol, sizes[broken.symbol]
+        fits = [f"{symbol_} = {n}" for n in nearest_sizes(network.prove.domains[symbol_], given)]
+        helps = [f"{' or '.join(fits)} fits"] if fits else []
         message = f"an input with {symbol_} = {given} does not fit: {network.prove.domains[symbol_].describe(symbol_)}"
-        found.setdefault(symbol_, diagnose("E0310", message, broken.origin, "needed here", notes=(broken.reason,)))
+        found.setdefault(symbol_, diagnose("E0310", message, broken.origin, "needed here", notes=(broken.reason,), helps=helps))
     return list(found.values())
 
 
@@ -409,11 +411,12 @@ class Network(Planner):
                 return []
             names = {id(value.tensor): name for name, value in self.labels.items() if isinstance(value, Held)}
             found.append((names.get(id(self.main), "output"), self.main, False))
-        taken: list[str] = []
-        for name, _, _ in found:
-            if name in taken:
-                self.fail("E0205", f"`{name}` is an output twice", self.named_outputs[0].span)
-            taken.append(name)
+        taken: dict[str, Span] = {}
+        for label in self.named_outputs:
+            if label.id in taken:
+                first = Label(taken[label.id], "first named here")
+                self.fail("E0205", f"`{label.id}` is an output twice", label.span, others=(first,))
+            taken.setdefault(label.id, label.span)
         return found + self.outputs
 
     def used(self, outputs: list[tuple[str, Tensor, bool]]) -> set[int]:

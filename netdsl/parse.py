@@ -140,7 +140,7 @@ def _unreadable(source: Source) -> list[Diagnostic]:
         ]
     at = text.find("\0")
     if at >= 0:
-        return [diagnose("E0105", "not a text file: it holds a NUL byte", (Span(source, at, at + 1),), "a NUL byte")]
+        return [diagnose("E0105", "not a text file: it holds a NUL byte", (Span(source, at, at + 1),))]
     depth = 0
     for found in BRACKETS.finditer(text):
         if found[0] in ("(", "["):

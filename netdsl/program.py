@@ -96,8 +96,9 @@ class Loader:
                     scope.names.update(imported.scope.names)
                     nets.update(imported.nets)
             elif isinstance(statement, t.Block):
-                if self.may_name(statement.name, defined):
+                if statement.name.id not in defined:  # a name that is refused is known, too: its uses stay silent
                     scope.names[statement.name.id] = Function(statement, scope)
+                self.may_name(statement.name, defined)
                 self.check_params(statement.params)
             elif isinstance(statement, t.Net | t.NetFrom):
                 sections.append((header, statements))
@@ -114,7 +115,9 @@ class Loader:
                 stem = re.sub(r"\W", "_", Path(file.source.name).stem) or "net"
                 head = t.Net(body[0].span, t.Name(body[0].span, stem), ())
             if head.name.id in own:
-                self.faults.append(diagnose("E0205", f"`{head.name.id}` is defined twice", (head.name.span,)))
+                first = Label(nets[head.name.id].header.name.span, "first defined here")
+                message = f"`{head.name.id}` is defined twice"
+                self.faults.append(diagnose("E0205", message, (head.name.span,), others=(first,)))
             own.append(head.name.id)
             nets[head.name.id] = NetDef(head, tuple(body), scope)
         return Program(file.source, nets, scope, tuple(own), self)
@@ -147,7 +150,7 @@ class Loader:
             return None
         return self.load(source)
 
-    def may_name(self, name: t.Name, defined: dict[str, Span]) -> bool:
+    def may_name(self, name: t.Name, defined: dict[str, Span]) -> None:
         if name.id in defined:
             first = Label(defined[name.id], "first defined here")
             self.faults.append(
@@ -159,16 +162,17 @@ class Loader:
                     helps=("give one of them another name",),
                 )
             )
-            return False
+            return
         defined[name.id] = name.span
-        return may_name(name, self.faults)
+        may_name(name, self.faults)
 
     def check_params(self, params: tuple[t.Param, ...]) -> None:
-        seen: set[str] = set()
+        seen: dict[str, Span] = {}
         for param in params:
             if param.name in seen:
-                self.faults.append(diagnose("E0205", f"the parameter `{param.name}` stands twice", (param.span,)))
-            seen.add(param.name)
+                message, first = f"the parameter `{param.name}` stands twice", Label(seen[param.name], "first here")
+                self.faults.append(diagnose("E0205", message, (param.span,), others=(first,)))
+            seen.setdefault(param.name, param.span)
             may_name(t.Name(param.span, param.name), self.faults)
 
 

@@ -6,11 +6,11 @@ the sizes that are allowed: then the narrowing is kept as a `Constraint`, with t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from netdsl.record import Record
 from netdsl.size import ANY, Domain, Size, Verdict, solve_at_least, solve_divisible, solve_zero, symbols
-from netdsl.source import Origin
+from netdsl.source import Origin, place_of
 
 
 class ShapeFault(Exception):
@@ -57,23 +57,37 @@ class Prover:
             if a != b:
                 raise fault("")
         elif a != b:
-            self._settle(solve_zero(a - b, self.domains), reason, fault)
+            self._settle(a - b, solve_zero(a - b, self.domains), reason, fault)
 
     def at_least(self, size: Size, bound: int, reason: str, fault: Fault) -> None:
         if isinstance(size, int):
             if size < bound:
                 raise fault("")
         else:
-            self._settle(solve_at_least(size, bound, self.domains), reason, fault)
+            self._settle_among(lambda domains: solve_at_least(size, bound, domains), size, reason, fault)
 
     def divisible(self, size: Size, divisor: int, reason: str, fault: Fault) -> None:
         if isinstance(size, int):
             if size % divisor:
                 raise fault("")
         else:
-            self._settle(solve_divisible(size, divisor, self.domains), reason, fault)
+            self._settle_among(lambda domains: solve_divisible(size, divisor, domains), size, reason, fault)
 
-    def _settle(self, verdict: Verdict, reason: str, fault: Fault) -> None:
+    def _settle_among(
+        self, solve: Callable[[Mapping[str, Domain]], Verdict], size: Size, reason: str, fault: Fault
+    ) -> None:
+        """Settles a limit of an open size. One that only contradicts the earlier ones is told together with them."""
+        verdict = solve(self.domains)
+        if verdict.kind == "never" and (alone := solve({})).kind == "when":
+            name, here = alone.symbol, alone.domain.describe(alone.symbol)
+            earlier = [c for c in self.constraints if c.symbol == name and solve({name: c.domain}).kind == "never"]
+            if earlier:
+                first, place = earlier[0], place_of(earlier[0].origin).place
+                notes = (f"here, {here}: {reason}", f"but at {place}, {first}: {first.reason}")
+                raise ShapeFault("E0309", f"no {name} satisfies every constraint", f"here, {here}", notes)
+        self._settle(size, verdict, reason, fault)
+
+    def _settle(self, size: Size, verdict: Verdict, reason: str, fault: Fault) -> None:
         if verdict.kind == "always":
             return
         if verdict.kind == "when" and not verdict.domain.empty:
@@ -82,14 +96,32 @@ class Prover:
             return
         if verdict.kind == "undecided":
             raise fault("this cannot be decided for every size: give the input concrete sizes")
-        known = "; ".join(domain.describe(name) for name, domain in self.domains.items() if domain != ANY)
+        names = sorted(symbols(size))
+        known = " and ".join(
+            _as_fact(domain.describe(name)) for name in names if (domain := self.domains.get(name, ANY)) != ANY
+        )
         if verdict.only:
-            raise fault(f"this holds only for one size: {' or '.join(map(str, verdict.only[:4]))}")
+            raise fault(f"this holds only for {names[0]} = {' or '.join(map(str, verdict.only[:4]))}")
         raise fault(f"this holds for no size{f' where {known}' if known else ''}")
 
     def admits(self, sizes: dict[str, int]) -> list[Constraint]:
         """The constraints that the given sizes break, in the order in which they arose."""
         return [c for c in self.constraints if c.symbol in sizes and not c.domain.admits(sizes[c.symbol])]
+
+
+def _as_fact(requirement: str) -> str:
+    """`H is a multiple of 4` for `H must be a multiple of 4`."""
+    for must, fact in ((" must be ", " is "), (" must leave ", " leaves "), (" must not be ", " is not ")):
+        requirement = requirement.replace(must, fact)
+    return requirement.replace(" must not leave ", " does not leave ")
+
+
+def nearest_sizes(domain: Domain, wanted: int) -> list[int]:
+    """The admitted sizes next below and next above one that is not admitted."""
+    below = range(wanted - 1, max(domain.lower, wanted - domain.modulus) - 1, -1)
+    above = range(max(wanted, domain.lower), max(wanted, domain.lower) + domain.modulus + 1)
+    found = [next((n for n in sizes if domain.admits(n)), None) for sizes in (below, above)]
+    return [n for n in found if n is not None]
 
 
 def known(size: Size, fault: Callable[[], ShapeFault]) -> int:

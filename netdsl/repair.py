@@ -9,18 +9,27 @@ from netdsl.types import TensorType
 
 
 def last_window(tensor: Tensor) -> tuple[Op, TensorType] | None:
-    """The convolution or pool that gave a tensor its height and width, and the type of its input."""
+    """The convolution or pool that gave a tensor its height and width, and the type of its input.
+
+    That is the last one that changed them, or the last of all where none did.
+    """
+    last = None
     for _ in range(50):
         element = tensor.element
-        if element is None or not isinstance(element.op, Op) or len(element.inputs) != 1:
+        if element is None:
+            return last
+        if not isinstance(element.op, Op) or len(element.inputs) != 1:
             return None
         source = element.inputs[0].type
-        if hasattr(element.op, "kernel") and hasattr(element.op, "rounding") and isinstance(source, TensorType):
-            return element.op, source
-        if not isinstance(source, TensorType) or source.spatial != getattr(tensor.type, "spatial", None):
+        if not isinstance(source, TensorType) or not isinstance(tensor.type, TensorType):
             return None
+        window = hasattr(element.op, "kernel") and hasattr(element.op, "rounding")
+        if source.spatial != tensor.type.spatial:
+            return (element.op, source) if window else None
+        if window and last is None:
+            last = element.op, source
         tensor = element.inputs[0]
-    return None
+    return last
 
 
 def worked(tensor: Tensor, wanted: TensorType) -> list[str]:

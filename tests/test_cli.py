@@ -715,7 +715,7 @@ def test_internal_faults_are_told_apart(monkeypatch: pytest.MonkeyPatch, capsys:
     def broken(*arguments: object, **named: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("netdsl.net.load", broken)
+    monkeypatch.setattr("netdsl.net.load_with", broken)
     monkeypatch.delenv("NETDSL_DEBUG", raising=False)
     assert main(["check", "lenet5"]) == 70
     said = capsys.readouterr()

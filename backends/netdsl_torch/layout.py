@@ -20,7 +20,7 @@ def laid_out(line: str, indent: int = 0) -> list[str]:
     said = hash_ + comment  # on every line of it: a traceback shows one
     out = [pad + code[: start + 1] + said]
     together = f"{pad}    {', '.join(items)}"
-    if len(together) <= WIDTH and not code[:start].endswith("Sequential"):
+    if len(together + said) <= WIDTH and not code[:start].endswith("Sequential"):
         return [*out, together + said, pad + code[end:]]
     for item in items:
         comma = "" if " for " in _outside_brackets(item) else ","

@@ -169,7 +169,8 @@ class ConvTranspose(Op):
         spatial = []
         for size, k, s, p, axis in zip(x.spatial, self.kernel, self.stride, self.padding, x.axes[1:]):
             out = (size - 1) * s - 2 * p + k
-            prove.at_least(out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, out))
+            worked = f"{axis} = ({size} - 1)*{s} - 2*{p} + {k} = {out}"
+            prove.at_least(out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, worked))
             spatial.append(out)
         return TensorType((self.out_channels, *spatial))
 
@@ -185,8 +186,8 @@ class ConvTranspose(Op):
         return f"{written(self.kernel)} up {'x'.join(map(str, self.stride))}"
 
 
-def nothing_left(axis: str, out: Size, limit: str) -> ShapeFault:
-    notes = (f"{axis} = (W - 1)*S - 2p + k = {out}", *filter(None, [limit]))
+def nothing_left(axis: str, worked: str, limit: str) -> ShapeFault:
+    notes = (worked, *filter(None, [limit]))
     return ShapeFault("E0304", f"nothing is left of {axis}: the padding takes off more than there is", notes=notes)
 
 

@@ -40,6 +40,9 @@ class Pool(Op):
     padding: Padding
     rounding: str
 
+    whole: ClassVar[str]
+    """The pool over everything."""
+
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial(cls.spellings[0], x)
@@ -73,7 +76,7 @@ class Pool(Op):
         (x,) = inputs
         axes = zip(x.spatial, self.kernel, self.padding, self.stride, x.axes[1:])
         return TensorType(
-            (x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove) for size, k, p, s, axis in axes))
+            (x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove, self.whole) for size, k, p, s, axis in axes))
         )
 
     def describe(self) -> str:
@@ -87,6 +90,7 @@ class MaxPool(Pool):
     name: ClassVar[str] = "maxpool"
     spellings: ClassVar[tuple[str, ...]] = ("MAXPOOL", "POOL", "MAX_POOL")
     arguments: ClassVar[tuple[Argument, ...]] = WINDOW
+    whole: ClassVar[str] = "GMP"
 
 
 class AvgPool(Pool):
@@ -105,6 +109,8 @@ class AvgPool(Pool):
             doc="whether zeros of the padding count in the mean",
         ),
     )
+
+    whole: ClassVar[str] = "GAP"
 
     count_pad: bool = True
 

@@ -34,12 +34,13 @@ def windows(
     rounding: str,
     axis: str,
     prove: Prover,
+    whole: str = "",
 ) -> Size:
     """The number of windows along one axis.
 
     `rounding` says what happens when the stride does not divide: `exact` refuses, `floor` drops the last rows, `ceil`
     adds a partial window that still starts inside the input or its left padding (as Caffe and PyTorch have it),
-    `same` is floor where the padding makes it ceil(W/S).
+    `same` is floor where the padding makes it ceil(W/S). `whole` is the pool over everything, for a pool.
     """
     before, after = padding
     reach = dilation * (kernel - 1) + 1
@@ -54,8 +55,8 @@ def windows(
             f"a window of {reach} does not fit an input of {axis} = {size}"
             + (f" with padding {_pad(padding)}" if before + after else ""),
             f"{axis} is {size}",
-            notes=(f"{axis} = {worked}", *filter(None, [limit])),
-            helps=_room(size, reach),
+            notes=(f"{axis} = {worked}", *_reach(kernel, dilation, reach), *filter(None, [limit])),
+            helps=_room(size, reach, dilation, whole),
         ),
     )
     if rounding == "exact" and stride > 1:
@@ -63,7 +64,7 @@ def windows(
             span,
             stride,
             f"(W - k + 2p) must be divisible by {stride}: {axis} = {worked}",
-            lambda limit: _remainder(size, reach, padding, stride, axis, limit),
+            lambda limit: _remainder(size, reach, padding, stride, axis, limit, bool(whole)),
         )
     if rounding == "ceil":
         # The last window starts at index i with i·S < W + p, hence the second bound.
@@ -73,7 +74,7 @@ def windows(
 
 def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int) -> str:
     """`(224 - 11 + 2*0)/4 + 1 = 54.25`, in the letters of W = (W - k + 2p)/S + 1."""
-    shown = f"({size})" if isinstance(size, Formula) and " " in str(size) else str(size)
+    shown = f"({size})" if isinstance(size, Formula) and len(size.terms) > 1 else str(size)
     top = f"({shown} - {reach} + {_pad(padding)})/{stride} + 1"
     if not isinstance(size, int):
         return top
@@ -86,14 +87,23 @@ def _pad(padding: tuple[int, int]) -> str:
     return f"2*{before}" if before == after else f"{before} + {after}"
 
 
-def _room(size: Size, reach: int) -> tuple[str, ...]:
+def _reach(kernel: int, dilation: int, reach: int) -> list[str]:
+    return [f"a kernel of {kernel} with dilation {dilation} reaches over {reach}"] if dilation > 1 else []
+
+
+def _room(size: Size, reach: int, dilation: int, whole: str) -> tuple[str, ...]:
+    """How a window can fit. A pool's padding is at most half its window."""
+    over = (f"`{whole}` pools over whatever size there is",) if whole else ()
     if not isinstance(size, int):
-        return ()
+        return over
     pad = -(-(reach - size) // 2)
-    return (f"`pad {pad}` makes it fit, or use a kernel of at most {size}",)
+    smaller = "a smaller dilation" if dilation > 1 else f"a kernel of at most {size}"
+    return (*over, f"use {smaller}" if over else f"`pad {pad}` makes it fit, or use {smaller}")
 
 
-def _remainder(size: Size, reach: int, padding: tuple[int, int], stride: int, axis: str, limit: str) -> ShapeFault:
+def _remainder(
+    size: Size, reach: int, padding: tuple[int, int], stride: int, axis: str, limit: str, pool: bool
+) -> ShapeFault:
     helps = []
     if isinstance(size, int):
         span = size - reach + sum(padding)
@@ -105,7 +115,7 @@ def _remainder(size: Size, reach: int, padding: tuple[int, int], stride: int, ax
         )
         pads = [
             p
-            for p in range(reach)
+            for p in range(reach // 2 + 1 if pool else reach)
             if p != padding[0] and (size - reach + 2 * p) % stride == 0 and size + 2 * p >= reach
         ]
         if pads:
