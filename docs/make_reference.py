@@ -30,6 +30,7 @@ SPECIAL = {
     "pad": "as the word `same` or `valid` says",
     "stride": "the window",
     "bias": "`bias`, but `nobias` where a norm follows",
+    "bias_init": "`0`; with `init=torch`, as PyTorch has it",
     "init": "He or Glorot, see [initialisation](#initialisation)",
 }
 """What a default of None means, by argument."""
@@ -130,7 +131,9 @@ def _meaning(argument: Argument) -> str:
 
 def prelude() -> str:
     """The files of the prelude, whole."""
-    return "\n\n".join(f"```net\n{path.read_text(encoding='utf-8').strip()}\n```" for path in sorted(PRELUDE.glob("*.net")))
+    return "\n\n".join(
+        f"```net\n{path.read_text(encoding='utf-8').strip()}\n```" for path in sorted(PRELUDE.glob("*.net"))
+    )
 
 
 def limits() -> str:

@@ -8,6 +8,7 @@ from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
 from netdsl.diagnostic import Stop, diagnose, nearest
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
+from netdsl.format import expression
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
 from netdsl.size import substitute, symbols, trace_of
@@ -74,13 +75,6 @@ class Applier(Evaluator):
                 helps=helps,
             )
         return self.failed()
-
-    def given_instead(self, value: Value, expr: t.Expr) -> str:
-        """A block was called with a number where it needs a block: its parameter has that name."""
-        block = self.builder.home
-        if not isinstance(value, Num) or not isinstance(expr, t.Name) or block.kind != "block":
-            return ""
-        return f"`{expr.id}` of `{block.name}` is the number {value}, and a block is needed"
 
     def apply(self, value: Value, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
         """A value that is used as a layer. One that came as a block's argument is spliced in here."""
@@ -391,10 +385,17 @@ class Applier(Evaluator):
         if isinstance(value, Held):
             return ("tensor", id(value.tensor))
         if isinstance(value, Path | Thunk):
-            return ("path", id(value.expr), self.scope_key(value.expr, value.scope))
+            return self.path_key(ungroup(value.expr), value.scope)
         if isinstance(value, Function):
             return ("block", id(value.block), tuple((name, self.key(given, True)) for name, given in value.bound))
         return value
+
+    def path_key(self, expr: t.Expr, scope: Scope) -> object:
+        """A call such as `basic(16)` is what it says, wherever it stands; any other path is itself alone."""
+        if not _is_bare_call(expr):
+            return ("path", id(expr), self.scope_key(expr, scope))
+        names = [(name, scope.find(name)) for name in sorted(free_names(expr))]
+        return ("call", expression(expr), tuple((name, self.key(hit[0], True)) for name, hit in names if hit))
 
     def scope_key(self, expr: t.Expr, scope: Scope) -> object:
         if id(expr) not in self.free:
@@ -403,6 +404,19 @@ class Applier(Evaluator):
         return tuple(
             (name, self.key(hit[0], True)) for name, hit in found if hit and hit[1].kind not in ("file", "prelude")
         )
+
+
+def _is_bare_call(expr: t.Expr) -> bool:
+    """Whether an expression is the call of a block with numbers and names alone."""
+    if not isinstance(expr, t.Call | t.Name):
+        return False
+    stack: list[t.Tree] = t.children(expr)
+    while stack:
+        tree = stack.pop()
+        if not isinstance(tree, t.Name | t.Number | t.Keyword | t.Group | t.Sum | t.Product | t.Negative | t.Call):
+            return False
+        stack.extend(t.children(tree))
+    return True
 
 
 def title_of(function: Function, values: dict[str, Value]) -> str:

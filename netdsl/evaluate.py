@@ -148,6 +148,10 @@ class Evaluator:
             assert isinstance(expr, t.Sum | t.Product), type(expr)
             result = self.operand(expr.items[0], scope, x)
             for op, item in zip(expr.ops, expr.items[1:]):
+                a_block = isinstance(item, t.Name) and item.id in BUILTINS
+                if a_block and (fault := self.given_instead(result, expr.items[0])):
+                    self.fail("E0210", fault, expr.items[0].span)
+                    return POISON
                 right = self.operand(item, scope, x)
                 if isinstance(result, Poison) or isinstance(right, Poison):
                     result = POISON
@@ -175,6 +179,13 @@ class Evaluator:
             else (),
         )
         return POISON
+
+    def given_instead(self, value: Value, expr: t.Expr) -> str:
+        """What to say where the body of a block finds a number under a parameter's name, and needs a block."""
+        block = self.builder.home
+        if not isinstance(value, Num) or not isinstance(expr, t.Name) or block.kind != "block":
+            return ""
+        return f"`{expr.id}` of `{block.name}` is the number {value}, and a block is needed"
 
     def function_of_numbers(self, expr: t.Call, scope: Scope, x: Tensor | None) -> Num | Poison:
         name, wanted = expr.head.id, FUNCTIONS[expr.head.id]

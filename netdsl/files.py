@@ -59,9 +59,7 @@ def read_source(path: Path, name: str | None = None) -> Source:
         source = Source(shown, head + "\ufffd" + data[error.start + 1 :].decode("utf-8", "replace"))
         span = Span(source, len(head), len(head) + 1)
         what = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        raise Unreadable(
-            diagnose("E0105", f"not a text file: {what}", (span,), helps=("save it as UTF-8",))
-        ) from None
+        raise Unreadable(diagnose("E0105", f"not a text file: {what}", (span,), helps=("save it as UTF-8",))) from None
 
 
 def shown_name(path: Path) -> str:

@@ -26,8 +26,8 @@ Shape = tuple[Size, ...]
 Sizes = str | Sequence[int] | Mapping[str, str | Sequence[int]]
 Number = float | Fraction | str
 
-MAX_EXPONENT = 400
-"""Of a parameter that the caller sets: beyond every float, and far from numbers that fill the memory."""
+MAX_EXPONENT = 30
+"""Of a parameter that the caller sets: `1e999999999` would fill the memory."""
 
 
 class Net:

@@ -75,10 +75,11 @@ def unfit(network: Network, options: Options) -> list[Diagnostic]:
     found: dict[str, Diagnostic] = {}
     for broken in network.prove.admits(sizes):
         symbol_, given = broken.symbol, sizes[broken.symbol]
-        fits = [f"{symbol_} = {n}" for n in nearest_sizes(network.prove.domains[symbol_], given)]
-        helps = [f"{' or '.join(fits)} fits"] if fits else []
+        fits = nearest_sizes(network.prove.domains[symbol_], given)
+        helps = [f"{symbol_} = {' or '.join(map(str, fits))} fits"] if fits else []
         message = f"an input with {symbol_} = {given} does not fit: {network.prove.domains[symbol_].describe(symbol_)}"
-        found.setdefault(symbol_, diagnose("E0310", message, broken.origin, "needed here", notes=(broken.reason,), helps=helps))
+        fault = diagnose("E0310", message, broken.origin, "needed here", notes=(broken.reason,), helps=helps)
+        found.setdefault(symbol_, fault)
     return list(found.values())
 
 

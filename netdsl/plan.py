@@ -103,11 +103,14 @@ class Planner(Elaborator):
             expr = arg.value if isinstance(arg, t.Keyword) else arg
             if name not in names or name in given:
                 has = f"it has {', '.join(names)}" if names else "it has none"
+                close = nearest(name, names) if name not in names else None
                 self.fail(
                     "E0204" if isinstance(arg, t.Keyword) else "E0203",
-                    f"`{base.name}` has no parameter for `{arg.span.text}`",
+                    f"`{base.name}` has no parameter `{name}`"
+                    if name and name not in names
+                    else f"`{base.name}` has no parameter for `{arg.span.text}`",
                     arg.span,
-                    helps=(has,),
+                    helps=(f"did you mean `{close}`?" if close else has,),
                 )
                 continue
             free.remove(name)

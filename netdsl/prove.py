@@ -83,8 +83,8 @@ class Prover:
             earlier = [c for c in self.constraints if c.symbol == name and solve({name: c.domain}).kind == "never"]
             if earlier:
                 first, place = earlier[0], place_of(earlier[0].origin).place
-                notes = (f"here, {here}: {reason}", f"but at {place}, {first}: {first.reason}")
-                raise ShapeFault("E0309", f"no {name} satisfies every constraint", f"here, {here}", notes)
+                notes = (reason, f"but at {place}, {first}: {first.reason}")
+                raise ShapeFault("E0309", f"no {name} satisfies every constraint", here, notes)
         self._settle(size, verdict, reason, fault)
 
     def _settle(self, size: Size, verdict: Verdict, reason: str, fault: Fault) -> None:

@@ -41,7 +41,7 @@ def worked(tensor: Tensor, wanted: TensorType) -> list[str]:
     rows: dict[str, list[str]] = {}
     for i, axis in enumerate(source.axes[1:]):
         if tensor.type.spatial[i] != wanted.spatial[i]:
-            text = arithmetic(source.spatial[i], _reach(op, i), op.padding[i], op.stride[i])  # type: ignore[attr-defined]
+            text = arithmetic(source.spatial[i], _reach(op, i), op.padding[i], op.stride[i], op.rounding)  # type: ignore[attr-defined]
             rows.setdefault(text, []).append(axis)
     return [f"{' = '.join(axes)} = {text}" for text, axes in rows.items()]
 

@@ -106,7 +106,7 @@ def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int
             "E0101", f"this `{text[here]}` is never closed", (Span(source, here, here + 1),), "opened here"
         )
         return fault, here, here + 1
-    if text.startswith("=", at) and (reserved := re.search(rf"\b({'|'.join(_KEYWORDS)})[ \t]*$", text[:at])):
+    if reserved := _keyword_given_a_value(text, at):
         at, length = reserved.start(), len(reserved[1])
     shown = "" if ended else text[at : at + length]
     hints = _hints(text, at, shown)
@@ -126,8 +126,26 @@ def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int
     fault = diagnose(code, f"{found} {message}", (Span(source, at, at + length),), label, helps=hints)
     end = at + length
     if shown.startswith("{"):  # what the braces hold is part of the mistake
-        end = max(end, text.find("}", at) + 1)
+        end = max(end, _closing_brace(text, at) + 1)
     return fault, at, end
+
+
+def _keyword_given_a_value(text: str, at: int) -> re.Match[str] | None:
+    """The keyword before the `=` at `at`. `input = 3 x 32 x 32` is another mistake."""
+    if not re.compile("=(?![=>])").match(text, at):
+        return None
+    found = re.compile(rf"\b({'|'.join(_KEYWORDS)})[ \t]*$").search(text[:at], max(0, at - 20))
+    return found if found and found[1] != "input" else None
+
+
+def _closing_brace(text: str, at: int) -> int:
+    """Where the brace at `at` is closed; -1 where it is not."""
+    depth = 0
+    for found in re.compile(r"#[^\r\n]*|[{}]").finditer(text, at):
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        if depth == 0:
+            return found.start()
+    return -1
 
 
 def _word(text: str, at: int) -> str:

@@ -57,7 +57,7 @@ class TensorType(Record):
 
 def _factor(size: Size) -> str:
     text = str(size)
-    return f"({text})" if isinstance(size, Formula) and (" + " in text or " - " in text) and text[0] != "(" else text
+    return f"({text})" if isinstance(size, Formula) and len(size.terms) > 1 and text[0] != "(" else text
 
 
 class Unknown(Record):

@@ -44,6 +44,14 @@ class Misfit(Exception):
     """A form does not accept a shape."""
 
 
+def shown(value: object, printer: Any, cycle: bool) -> None:
+    """How Hypothesis prints an example: as text, where it would print the fields."""
+    for i, line in enumerate(repr(value).split("\n")):
+        if i:
+            printer.break_()
+        printer.text(line)
+
+
 # --- text that remembers its pieces -----------------------------------------------------------------------------------
 
 
@@ -76,6 +84,11 @@ class Code:
 
     def __str__(self) -> str:
         return lay(self)[0]
+
+    def __repr__(self) -> str:
+        return f"<{str(self)!r}>"
+
+    _repr_pretty_ = shown
 
     def walk(self) -> Iterator[Code]:
         yield self
@@ -183,6 +196,11 @@ class Site:
     fault: Fault
     blame: Code
 
+    def __repr__(self) -> str:
+        return f"<{str(self.piece)!r} becomes {self.fault.text!r}>"
+
+    _repr_pretty_ = shown
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -214,8 +232,10 @@ class Program:
         return [piece for piece in self.code.walk() if piece.element]
 
     def __repr__(self) -> str:
-        shown = " x ".join(map(str, self.outputs[0])) if self.outputs else "nothing"
-        return f"<Program to {shown}>\n{self.text}"
+        out = " x ".join(map(str, self.outputs[0])) if self.outputs else "nothing"
+        return f"<Program to {out}>\n{self.text}\n"
+
+    _repr_pretty_ = shown
 
 
 # --- the arithmetic, a second time -------------------------------------------------------------------------------------
@@ -441,7 +461,7 @@ class Author:
         """One element of a path, which takes the shape before it."""
         self.room -= 1
         kinds = ("conv", "activation", "conv", "pool", "conv", "pool", "norm", "deconv", "upsample", "conv", "norm", "conv", "reduction") if len(shape) > 1 else ("fc", "activation", "fc", "norm")
-        deeper = ("join", "group", "repeat", "join", "decide", "loop", "call", "call", "prelude", "prelude", "bracket", "use", "claim")
+        deeper = ("join", "group", "repeat", "join", "decide", "loop", "call", "call", "prelude", "prelude", "bracket", "use", "claim", "skip", "skip")
         if depth and self.room > 0 and self.coin():
             kinds = deeper
         form: Form | None = getattr(self, self.dice.pick(kinds))(shape, env, depth)
@@ -681,6 +701,18 @@ class Author:
         return self.element(shape, head, args, windowed(rounding))
 
     # --- operators
+
+    def skip(self, shape: Shape, env: Env, depth: int = 0) -> Form | None:
+        """What there is, and a tensor from before."""
+        fits = [name for name, found in self.labels.items() if len(found) == len(shape) and found[1:] == shape[1:]]
+        if not self.in_net or not fits:
+            return None
+        name = self.dice.pick(fits)
+        found = self.labels[name]
+        label = Form(text(name), lambda shape, env: found, held=True, solid=False)
+        identity = Form(text("identity"), lambda shape, env: shape, solid=False)
+        kind = self.dice.pick(("|", "+", "mean")) if found == shape else "|"
+        return self.joining(kind, [identity, label], shape, env)
 
     def group(self, shape: Shape, env: Env, depth: int) -> Form:
         inner = self.path(shape, env, depth - 1)

@@ -407,6 +407,12 @@ def test_inputs_are_set_by_name(run: Run, spec: Callable[..., Path]) -> None:
     assert net["inputs"] == {"left": [3, 4, 4], "right": [3, 4, 4]}
 
 
+def test_a_spec_that_is_not_there_is_told_with_what_is(run: Run, here: Path) -> None:
+    (here / "mine").mkdir()
+    assert "mine is a folder; give a .net file in it" in run("check", "mine").err
+    assert "there is no file lenet5.net; the shipped network is lenet5" in run("check", "lenet5.net").err
+
+
 # --- list ------------------------------------------------------------------------------------------------------------
 
 

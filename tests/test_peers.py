@@ -6,6 +6,7 @@ evaluation and in training, gradients and running statistics must agree, in doub
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,23 +25,28 @@ LIBRARIES: list[Any] = []
 """Kept alive: what a library has declared goes with it."""
 
 
+def declare_operators() -> None:
+    """For a torchvision built for CUDA beside a torch for CPUs: its own operators cannot load, and it asks for two."""
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    LIBRARIES.append(library)
+
+
 def torchvision_models() -> Any:
-    """torchvision.models. Its wheel is built for CUDA, and beside a torch for CPUs its own operators are missing."""
-    try:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        LIBRARIES.append(library)
-    except RuntimeError:
-        pass  # they are there
+    """torchvision.models; skips where there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            import torchvision
-        except ImportError as error:
-            pytest.skip(f"torchvision is not installed: {error}")
-        except RuntimeError as error:
-            pytest.skip(f"torchvision does not go with this torch: {error}")
+            try:
+                import torchvision.models
+            except RuntimeError:  # operator torchvision::nms does not exist
+                for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                    del sys.modules[name]
+                declare_operators()
+                import torchvision.models
+        except (ImportError, RuntimeError) as error:
+            pytest.skip(f"torchvision does not load: {error}")
     return torchvision.models
 
 

@@ -13,11 +13,11 @@ TINY = """
 # A tiny residual network for CIFAR-10
 net tiny(classes=10)
 input 3 x 32 x 32
-default CONV bn relu                    # every CONV is a convolution, batch normalisation, ReLU
+default CONV bn relu         # every CONV is a convolution, batch normalisation, ReLU
 
-stem = CONV 16                          : 16 x 32 x 32
-body = residual(basic) * 2              : 16 x 32 x 32
-down = stage(basic(32), 2)              : 32 x 16 x 16
+stem = CONV 16               : 16 x 32 x 32
+body = residual(basic) * 2   : 16 x 32 x 32
+down = stage(basic(32), 2)   : 32 x 16 x 16
 GAP -> FC classes
 """
 
@@ -47,14 +47,14 @@ def test_a_parameter_has_a_default_and_can_be_set() -> None:
 
 def test_a_shape_that_is_wrong_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(netdsl.SpecError) as caught:
-        netdsl.loads(TINY.replace("CONV 16 ", "CONV 16 5x5 pad 1"))
+        netdsl.loads(TINY.replace("CONV 16          ", "CONV 16 5x5 pad 1"))
     assert str(caught.value).startswith(
         """\
 error[E0305]: the shape is 16 x 30 x 30, not 16 x 32 x 32
- --> <text>:7:52
+ --> <text>:7:32
   |
-7 | stem = CONV 16 5x5 pad 1                         : 16 x 32 x 32
-  |                                                    ^^^^^^^^^^^^ asserted here
+7 | stem = CONV 16 5x5 pad 1     : 16 x 32 x 32
+  |                                ^^^^^^^^^^^^ asserted here
   |        ----------------- 16 x 30 x 30
   |
   = H = W = (32 - 5 + 2*1)/1 + 1 = 30

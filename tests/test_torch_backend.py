@@ -341,6 +341,12 @@ MEANINGS = {
         output aux2 = b -> BN
         GAP -> FC 5
     """,
+    "a training output that is the output": """
+        net t
+        input 3 x 8 x 8
+        a = CONV 4
+        output aux = a
+    """,
     "training outputs beside several outputs": """
         net t
         input 3 x 8 x 8
@@ -555,6 +561,11 @@ MEANINGS = {
         identity + FC 20
         identity | FC 4
     """,
+    "small volumes": """
+        net t
+        input 2 x 1 x 2 x 5
+        AVGPOOL k=3 /1 same -> MAXPOOL k=3 /2 same
+    """,
     "kernels that are not square": """
         net t
         input 4 x 9 x 12
@@ -607,6 +618,7 @@ MEANINGS = {
 @pytest.mark.parametrize("text", MEANINGS.values(), ids=MEANINGS)
 def test_a_text_means_its_graph(text: str) -> None:
     net = loads(text)
+    assert not set(net.outputs) & set(net.training_outputs)
     torch.manual_seed(1)
     module = net.compile()
     assert sum(p.numel() for p in module.parameters()) == net.params
@@ -620,6 +632,14 @@ def test_a_long_chain_stays_readable(count: int) -> None:
     net = loads("net t\ninput 3 x 8 x 8\ndefault CONV bn relu\n" + "CONV 4\n" * count)
     statements = re.findall(r"^ +(?:\w+ =|return) .*$", net.emit().partition("def forward")[2], re.M)
     assert len(statements) >= count
+    assert_means_its_graph(net, net.compile())
+
+
+@pytest.mark.parametrize(
+    "body", ["r(n-1) + identity", "r(n-1) -> BN", "r(n-1) -> r(0)", "(r(n-1) | identity) -> CONV 4 1x1"]
+)
+def test_blocks_may_call_one_another_as_deep_as_the_language_allows(body: str) -> None:
+    net = loads(f"block r(n) = if n == 0 then CONV C else {body}\nnet t\ninput 4 x 4 x 4\nr(150)\n")
     assert_means_its_graph(net, net.compile())
 
 

@@ -170,7 +170,9 @@ class ConvTranspose(Op):
         for size, k, s, p, axis in zip(x.spatial, self.kernel, self.stride, self.padding, x.axes[1:]):
             out = (size - 1) * s - 2 * p + k
             worked = f"{axis} = ({size} - 1)*{s} - 2*{p} + {k} = {out}"
-            prove.at_least(out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, worked))
+            prove.at_least(
+                out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, worked)
+            )
             spatial.append(out)
         return TensorType((self.out_channels, *spatial))
 

@@ -76,7 +76,10 @@ class Pool(Op):
         (x,) = inputs
         axes = zip(x.spatial, self.kernel, self.padding, self.stride, x.axes[1:])
         return TensorType(
-            (x.channels, *(windows(size, k, p, s, 1, self.rounding, axis, prove, self.whole) for size, k, p, s, axis in axes))
+            (
+                x.channels,
+                *(windows(size, k, p, s, 1, self.rounding, axis, prove, self.whole) for size, k, p, s, axis in axes),
+            )
         )
 
     def describe(self) -> str:

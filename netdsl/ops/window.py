@@ -72,14 +72,17 @@ def windows(
     return floor_div(span, stride) + 1
 
 
-def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int) -> str:
+def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int, rounding: str = "exact") -> str:
     """`(224 - 11 + 2*0)/4 + 1 = 54.25`, in the letters of W = (W - k + 2p)/S + 1."""
     shown = f"({size})" if isinstance(size, Formula) and len(size.terms) > 1 else str(size)
-    top = f"({shown} - {reach} + {_pad(padding)})/{stride} + 1"
+    quotient = f"({shown} - {reach} + {_pad(padding)})/{stride}"
     if not isinstance(size, int):
-        return top
+        return f"{quotient} + 1"
     total = size - reach + sum(padding) + stride
-    return f"{top} = {total // stride if total % stride == 0 else round(total / stride, 3)}"
+    if rounding != "exact" and total % stride:
+        up = rounding == "ceil"
+        return f"{'ceil' if up else 'floor'}({quotient}) + 1 = {total // stride + up}"
+    return f"{quotient} + 1 = {total // stride if total % stride == 0 else round(total / stride, 3)}"
 
 
 def _pad(padding: tuple[int, int]) -> str:

@@ -1,0 +1,175 @@
+"""What each form of the language means, told by the numbers that come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import netdsl
+from netdsl import SpecError
+from netdsl.graph import show_graph
+
+INPUT = "net t\ninput 3 x 32 x 32\n"
+
+
+def ops(text: str) -> list[str]:
+    return [layer.op.name for layer in netdsl.loads(INPUT + text).layers]
+
+
+def output(text: str, start: str = INPUT) -> tuple[object, ...]:
+    return next(iter(netdsl.loads(start + text).outputs.values()))
+
+
+def codes(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        netdsl.loads(text)
+    return [d.code for d in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CONV 64", "conv 64 3x3 /1 same"),
+        ("7x7 conv, 64, /2", "CONV 64 7x7 /2"),
+        ("conv3-64", "CONV 64 3x3"),
+        ("CONV 96 11x11, /4, valid floor", "CONV 96 valid /4 floor 11x11"),
+        ("CONV 8 pad 2 5x5", "CONV 8 k=5 pad=2"),
+        ("[3x3, 8; 3x3, 8]", "residual(CONV 8 -> CONV 8 linear)"),
+        ("CONV 8 -> CONV 8 | CONV 4", "(CONV 8 -> CONV 8) | (CONV 4)"),
+        ("CONV 8 + CONV 8 | CONV 4", "(CONV 8 + CONV 8) | CONV 4"),
+        ("CONV 8 -> RELU * 2", "CONV 8 -> (RELU * 2)"),
+        ("CONV 8\nRELU | TANH", "CONV 8 -> (RELU | TANH)"),
+        ("CONV 8 ->\n  RELU", "CONV 8\n  -> RELU"),
+        ("CONV 8 bn relu", "CONV 8 nobias -> BN -> RELU"),
+        ("CONV 8 bn bias", "CONV 8 -> BN"),
+        ("bottleneck(4)", "bottleneck(c=4)"),
+    ],
+)
+def test_two_ways_to_say_one_thing(one: str, other: str) -> None:
+    def said(text: str) -> list[tuple[object, ...]]:
+        net = netdsl.loads(INPUT + text)
+        return [(layer.op, layer.type.plain(), layer.params) for layer in net.layers]
+
+    assert said(one) == said(other)
+
+
+def test_default_fills_what_is_not_said() -> None:
+    assert ops("default CONV bn relu\nCONV 8 -> CONV 8 linear -> CONV 8 nonorm tanh") == [
+        "conv", "batchnorm", "relu", "conv", "batchnorm", "conv", "tanh",
+    ]  # fmt: skip
+
+
+def test_blocks_take_numbers_words_blocks_and_tensors() -> None:
+    blocks = """
+        block sized(k, how, act=RELU) = CONV 8 k x k how act
+        block both(f) = f | f
+        block joined(skip, c=2*C) = (identity | skip) -> CONV c
+    """
+    assert output("sized(5, valid)", blocks + INPUT) == (8, 28, 28)
+    assert output("both(sized(3, same, TANH))", blocks + INPUT) == (16, 32, 32)
+    assert output("a = CONV 4 relu\nCONV 5 relu -> joined(a)", blocks + INPUT) == (10, 32, 32)
+
+
+def test_defaults_see_the_input_and_what_stands_before() -> None:
+    block = "block b(c=2*C, d=c+1) = CONV c -> CONV d\n"
+    assert output("b", block + INPUT) == (7, 32, 32)
+    assert output("b(d=1)", block + INPUT) == (1, 32, 32)
+
+
+def test_a_named_argument_replaces_what_a_block_was_given() -> None:
+    blocks = "block down(f) = f(stride=2) -> f\nblock c(n, stride=1) = CONV n /stride relu\n"
+    assert output("down(c(8))", blocks + INPUT) == (8, 16, 16)
+
+
+def test_for_counts_and_recursion_ends() -> None:
+    assert output("for i in 1..3 do CONV (8*i) relu") == (24, 32, 32)
+    tower = "block tower(n) = if n == 0 then identity else POOL -> tower(n-1)\n"
+    assert output("tower(3)", tower + INPUT) == (3, 4, 4)
+
+
+def test_a_label_is_a_tensor_and_let_does_not_move_the_path() -> None:
+    text = "a = CONV 8 relu\nlet side = a -> CONV 4\nlet n = 2\nlet f = CONV 8 relu\nf * n -> f\n(identity | side) + (a -> CONV 12)"
+    assert output(text) == (12, 32, 32)
+    assert ops(text).count("conv") == 6
+
+
+def test_exact_arithmetic() -> None:
+    assert output("CONV floor(0.5*(C+2)) -> CONV ceil(7/2) -> CONV (max(3, 5) - min(1, 2)) -> CONV round(2.5)") == (3, 32, 32)
+    assert codes(INPUT + "CONV (C/2)") == ["E0202"]
+
+
+def test_several_inputs_and_outputs() -> None:
+    net = netdsl.loads(
+        "net t\ninput left = 3 x 8 x 8\ninput right = 3 x 8 x 8\n"
+        "a = left -> CONV 4 relu\nb = right -> CONV 4 relu\nsum = a + b\ncat = a | b\noutput sum, cat\noutput aux = sum -> GAP"
+    )
+    assert net.inputs == {"left": (3, 8, 8), "right": (3, 8, 8)}
+    assert net.outputs == {"sum": (4, 8, 8), "cat": (8, 8, 8)}
+    assert net.training_outputs == {"aux": (4,)}
+
+
+def test_a_net_from_a_net(tmp_path: Path) -> None:
+    (tmp_path / "parts.net").write_text("block cell(c) = CONV c relu -> POOL\n", encoding="utf-8")
+    (tmp_path / "base.net").write_text(
+        'import "parts.net"\nnet base(classes=10)\ninput 3 x 16 x 16\nbody = cell(8) -> cell(16)\nhead = FC classes\n', encoding="utf-8"
+    )
+    (tmp_path / "tuned.net").write_text('import "base.net"\nnet tuned = base with\n    freeze body\n    head = FC 3\n', encoding="utf-8")
+    base, tuned = netdsl.load(tmp_path / "base.net"), netdsl.load(tmp_path / "tuned.net")
+    assert base.params == base.trainable_params == 224 + 1168 + 2570
+    assert (tuned.params, tuned.trainable_params) == (224 + 1168 + 771, 771)
+    assert netdsl.load(tmp_path / "base.net", classes=3).params == tuned.params
+
+
+def test_a_shipped_net_with_another_head() -> None:
+    net = netdsl.loads("net pets = vgg16 with\n    freeze features\n    fc8 = FC 3")
+    assert net.params - net.trainable_params == 14_714_688
+    assert net.outputs == {"fc8": (3,)}
+    assert netdsl.loads("net small(n=7) = vgg16(classes=n)", n=5).outputs == {"fc8": (5,)}
+
+
+def test_imports_stay_in_their_folder(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "secret.net").write_text("block b = RELU\n", encoding="utf-8")
+    spec = inner / "a.net"
+    for path, code in [("../secret.net", "E0406"), ("/etc/hosts", "E0406"), ("missing.net", "E0405"), ("a.net", "E0404")]:
+        spec.write_text(f'import "{path}"\n{INPUT}RELU\n', encoding="utf-8")
+        with pytest.raises(SpecError) as caught:
+            netdsl.load(spec)
+        assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_equal_calls_share_a_body() -> None:
+    net = netdsl.loads(INPUT + "default CONV bn relu\nCONV 16\nresidual(basic(16)) * 1200\nresidual(basic(16)) * 2\nGAP -> FC 10")
+    assert show_graph(net.graph).count("block residual") == 1
+    assert len(net.layers) == 3 + 1202 * 7 + 2
+
+
+def test_another_input_is_proven_anew() -> None:
+    assert netdsl.load("vgg16", input="3x64x64").params == 138_357_544 - 4096 * 512 * (49 - 4)
+    with pytest.raises(SpecError, match="E0304"):
+        netdsl.load("vgg16", input="3x16x16")
+    with pytest.raises(netdsl.UsageError, match="did you mean 'classes'"):
+        netdsl.load("vgg16", clases=10)
+
+
+def test_open_sizes_are_limited_by_what_the_text_needs() -> None:
+    unet = """
+        net t
+        input 1 x H x W
+        block double(c) = CONV c relu -> CONV c relu
+        block unet(n, c) = if n == 0 then double(c)
+            else double(c) -> (identity | (POOL floor -> unet(n-1, 2*c) -> DECONV c)) -> double(c)
+        unet(4, 4) : 4 x H x W
+    """
+    net = netdsl.loads(unet)
+    assert net.constraints == {"H": "H must be a multiple of 16", "W": "W must be a multiple of 16"}
+    assert netdsl.loads(unet, input="1x32x48").outputs == {"output": (4, 32, 48)}
+    with pytest.raises(SpecError, match="E0310"):
+        netdsl.loads(unet, input="1x40x48")
+
+
+def test_a_fault_is_reported_once_and_others_beside_it() -> None:
+    text = INPUT + "a = CNV 8\nb = a -> CONV 9 groups=2\nCONV 7 groups=2\nRELU -> FOO"
+    assert codes(text) == ["E0201", "E0201"]
