@@ -306,7 +306,7 @@ class Applier(Evaluator):
             id(function.block),
             tuple((name, self.key(value, False)) for name, value in values.items()),
             x.type,
-            id(self.defaults),
+            self.defaults_key,
         )
         self.push(expr.span)
         if key not in self.bodies:
@@ -363,12 +363,13 @@ class Applier(Evaluator):
     ) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
         outer, base = self.builder, self.base
         builder = Builder("block", function.block.name.id, outer)
+        builder.params = frozenset(param.name for param in function.block.params)
         self.builder, self.base = builder, len(self.trail)
         try:
             inner = builder.add_input(builder.enter(x.type), x.origin, "x")
             for name, value in values.items():
                 if isinstance(value, Num):
-                    values = {**values, name: builder.parameter(name, value)}
+                    values = {**values, name: builder.own_parameter(name, value)}
             scope = self.enter_scope(function, values, inner)
             out = self.failed() if scope is None else self.run(function.block.body, scope, inner)
             if out.failed:

@@ -13,7 +13,7 @@ from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
 from netdsl.size import Formula
 from netdsl.source import Span
-from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of
+from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of, roots
 
 Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
@@ -49,6 +49,12 @@ class Bound(Record):
     spans: dict[str, Span]
     flags: tuple[Flag, ...]
 
+    @property
+    def key(self) -> object:
+        """What it says, without where."""
+        flags = tuple((flag.slot, flag.op) for flag in self.flags)
+        return tuple(sorted(self.values.items(), key=lambda item: item[0])), flags
+
     def over(self, default: Bound | None) -> Bound:
         """These arguments, and those of `default` for what is not said here."""
         if default is None:
@@ -79,8 +85,10 @@ class Binder:
         self.values: dict[str, Any] = {}
         self.spans: dict[str, Span] = {}
         self.flags: list[Flag] = []
+        self.rounded: frozenset[str] = frozenset()
+        """What the numbers follow from that were made floats, and so lost their traces."""
         self.named = {name: a for a in op.arguments for name in (a.name, *a.aliases) if a.form != "word"}
-        self.named |= {f"{a.name}": a for a in op.arguments if a.form == "word"}
+        self.named |= {a.name: a for a in op.arguments if a.form == "word"}
         self.words = {word: a for a in op.arguments if a.form == "word" for word in a.words}
 
     def bind(self, args: tuple[t.Arg, ...]) -> Bound:
@@ -217,6 +225,7 @@ class Binder:
             raise Failed
         if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
             self.error("E0202", f"`init` is one of {_or(INITS)}, or the standard deviation of a normal", expr.span)
+        self.rounded |= roots(value)
         return repr(float(value.value))
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
@@ -261,6 +270,7 @@ class Binder:
         if argument.kind == "number":
             if isinstance(value.value, Formula):
                 self.error("E0308", f"{argument.name} of {self.head} must be known, and `{span.text}` is {value}", span)
+            self.rounded |= roots(value)
             return float(value.value)
         return self.whole(argument, value, span)
 

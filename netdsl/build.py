@@ -59,6 +59,8 @@ class Builder:
         self.home: Builder = parent.home if shares and parent is not None else self
         self.context: str = self.home.context if shares else f"@{next(_ids)}"
         self.given: dict[str, Num] = {}
+        self.params: frozenset[str] = frozenset()
+        """The names of the block's own parameters, which numbers from outside cannot take."""
         self.pinned: set[str] = set()
         self.agreed: dict[tuple[Size, Size], None] = {}
         self.paths: dict[object, tuple[Graph[Draft], list[Tensor]]] = {}
@@ -93,10 +95,13 @@ class Builder:
 
     def parameter(self, name: str, number: Num) -> Num:
         """A number from outside as a parameter of this body: its trace here is that parameter."""
+        return self.own_parameter(unused(name, self.home.params | set(self.home.given)), number)
+
+    def own_parameter(self, name: str, number: Num) -> Num:
+        """A number that was given for the block's own parameter `name`."""
         home = self.home
         if not isinstance(number.value, int):
             return Num(number.value)
-        name = unused(name, home.given)
         home.given[name] = number
         return Num(number.value, self.root(name))
 
@@ -107,7 +112,12 @@ class Builder:
         return number.trace is not None and all(name.endswith(self.context) for name in roots(number))
 
     def pin(self, names: frozenset[str]) -> None:
-        self.home.pinned.update(name.removesuffix(self.context) for name in names if name.endswith(self.context))
+        """Fixes numbers on which the structure depends: each in the body to which it belongs."""
+        builder: Builder | None = self
+        while builder is not None and names:
+            home = builder.home
+            home.pinned.update(name.removesuffix(home.context) for name in names if name.endswith(home.context))
+            builder = home.parent
 
     def agree(self, a: Size, b: Size) -> None:
         """Two sizes have been found equal. Where their formulas differ, that holds for these numbers only."""
@@ -218,10 +228,3 @@ def name_elements(elements: list[Element], taken: set[str]) -> list[str]:
         used.add(name)
         names.append(name)
     return names
-
-
-def size_of(type: Draft, axis: str) -> Size | None:
-    """The size of the axis called C, D, H or W, or None where there is none."""
-    if isinstance(type, Unknown) or axis not in type.axes:
-        return None
-    return type.shape[type.axes.index(axis)]

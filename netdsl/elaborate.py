@@ -132,6 +132,7 @@ class Elaborator(Repeater):
                 op, head.upper(), expr.span, scope, lambda e: self.own(self.evaluate(e, scope, x), e), self.fail
             )
             bound = binder.bind(args).over(self.defaults.get(op))
+            self.builder.pin(binder.rounded)
             values = complete(op, bound, head.upper(), expr.span, self.fail)
         except Failed:
             return self.failed()

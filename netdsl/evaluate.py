@@ -56,6 +56,7 @@ class Evaluator:
         self.trail: list[Span] = []
         self.base = 0
         self.defaults: dict[type[Op], Bound] = {}
+        self.defaults_key: object = ()
         self.symbols: set[str] = set()
         self.bindings: dict[str, int] = {}
         self.in_assertion = False
@@ -209,7 +210,7 @@ class Evaluator:
         found = scope.find(name)
         if found is not None:
             return found[0]
-        if name in self.symbols:
+        if name in self.symbols and scope.sees_net:
             return self.open_size(name)
         if name.upper() in BY_SPELLING:
             return Primitive(BY_SPELLING[name.upper()])

@@ -143,6 +143,8 @@ def parts(op: Op | Call[T] | Repeat[T]) -> tuple[Run[T], ...]:
 
 def in_callers_terms(call: Call[T], x: T) -> dict[str, Size]:
     """What the symbols of a body's traces are for the caller: its arguments, and `C`, the channels of `x`."""
+    if call.body.kind == "path":
+        return {}  # a path speaks of the numbers of the body around it
     context = call.body.context
     env: dict[str, Size] = {given.name + context: trace_of(given.value) for given in call.args}
     if isinstance(x, TensorType):
@@ -153,7 +155,7 @@ def in_callers_terms(call: Call[T], x: T) -> dict[str, Size]:
 def output_of(call: Call[T], x: T) -> T:
     """The type of a call's output in the terms of the caller: traces speak of the caller's numbers, not the body's."""
     type = call.body.type_of(call.body.outputs[0].value)
-    if not isinstance(type, TensorType) or not isinstance(type.channels, Traced) or call.body.kind == "path":
+    if not isinstance(type, TensorType) or not isinstance(type.channels, Traced):
         return type
     trace = substitute(type.channels.trace, in_callers_terms(call, x))
     channels = Traced(int(type.channels), trace) if isinstance(trace, Formula) else int(type.channels)
@@ -301,7 +303,7 @@ def _unroll(
 def verify(graph: Graph[TensorType]) -> None:
     """Re-derives every type from the ops and checks the wiring; raises AssertionError on a bug of ours.
 
-    Run after elaboration and after every pass: it trusts nothing that they stored.
+    The tests run it on every network and after every pass: it trusts nothing that they stored.
     """
     from netdsl.prove import Prover
 

@@ -55,6 +55,11 @@ class Net:
         return self._checked.source
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the net's own parameters: what `load(…, classes=10)` takes."""
+        return tuple(self._checked.elaborated.values)
+
+    @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         return self._checked.warnings
 

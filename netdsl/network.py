@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from netdsl import tree as t
 from netdsl.apply import MAX_UNROLLED
-from netdsl.bind import Binder, Failed
-from netdsl.build import Element, Tensor, unused
+from netdsl.bind import Binder, Bound, Failed
+from netdsl.build import Builder, Element, Tensor, unused
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
 from netdsl.elaborate import unlimited_recursion
 from netdsl.graph import Call, Graph, bodies, fold
@@ -20,7 +20,7 @@ from netdsl.plan import Planner
 from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
 from netdsl.prove import Prover, nearest_sizes
 from netdsl.record import Record
-from netdsl.size import Formula, Size, symbol
+from netdsl.size import Formula, Size, Traced, symbol, symbols
 from netdsl.source import Span
 from netdsl.types import UNKNOWN, Draft, TensorType
 from netdsl.values import POISON, Held, Num, Poison, Scope, Value
@@ -48,9 +48,12 @@ def elaborate(
         if options.inputs:
             written = Network(program, faults, Options(options.params), check_assertions)
             written.build(name)
-            if any(d.severity == "error" for d in faults):
+            errors = [d for d in faults if d.severity == "error"]
+            if any(d.code != "E0308" for d in errors):
                 return None, faults
             faults.clear()
+            if errors:  # what is missing is a size, and here it is
+                return Network(program, faults, options, check_assertions).build(name), faults
             if not written.prove.domains:  # sizes are replaced, not filled in: what the text asserts is about others
                 network = Network(program, faults, options, False)
                 return network.build(name), faults
@@ -100,7 +103,7 @@ class Network(Planner):
     def build(self, name: str) -> Elaborated | None:
         self.builder.name = name
         definition = self.program.nets[name]
-        lines = self.plan(definition, {}, [], top=True)
+        lines = self.plan(definition, {}, [])
         unknown = [key for key in self.options.params if key not in self.values]
         if unknown:
             close = nearest(unknown[0], self.values)
@@ -236,12 +239,25 @@ class Network(Planner):
             return
         try:
             head = op.spellings[0]
-            bound = Binder(op, head, statement.span, scope, lambda e: self.evaluate(e, scope, None), self.fail).bind(
-                statement.args
-            )
+            binder = Binder(op, head, statement.span, scope, lambda e: self.evaluate(e, scope, None), self.fail)
+            bound = binder.bind(statement.args)
+            self.builder.pin(binder.rounded)
         except Failed:
             return
-        self.defaults = {**self.defaults, op: bound.over(self.defaults.get(op))}
+        bound = self.fixed(bound).over(self.defaults.get(op))
+        self.defaults = {**self.defaults, op: bound}
+        self.defaults_key = tuple((op.name, bound.key) for op, bound in self.defaults.items())
+
+    def fixed(self, bound: Bound) -> Bound:
+        """A default applies inside blocks, which do not know the net's numbers: those in it are fixed."""
+
+        def plain(value: object) -> object:
+            if isinstance(value, Traced):
+                self.builder.pin(symbols(value.trace))
+                return int(value)
+            return tuple(map(plain, value)) if isinstance(value, tuple) else value
+
+        return bound.replace(values={name: plain(value) for name, value in bound.values.items()})
 
     def let(self, statement: t.Let, scope: Scope) -> None:
         expr = statement.value
@@ -323,8 +339,6 @@ class Network(Planner):
 
     def extract(self, label: t.Name, fresh: list[Element], mark: int) -> Tensor:
         """Turns a chain of elements into one, whose body they are."""
-        from netdsl.build import Builder
-
         body = Builder("path", label.id, self.builder)
         source = fresh[0].inputs[0]
         inner = body.add_input(source.type, source.origin, "x")
@@ -410,7 +424,9 @@ class Network(Planner):
                     helps=("start a line from an input by its name: `left -> CONV 16`",),
                 )
                 return []
-            names = {id(value.tensor): name for name, value in self.labels.items() if isinstance(value, Held)}
+            heads = {name for name, _, _ in self.outputs}
+            labels = {name: value for name, value in self.labels.items() if name not in heads}
+            names = {id(value.tensor): name for name, value in labels.items() if isinstance(value, Held)}
             found.append((names.get(id(self.main), "output"), self.main, False))
         taken: dict[str, Span] = {}
         for label in self.named_outputs:

@@ -7,7 +7,7 @@ keeps seeing the names of its own file.
 from __future__ import annotations
 
 from netdsl import tree as t
-from netdsl.diagnostic import Diagnostic, Stop, diagnose, nearest
+from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
 from netdsl.elaborate import Elaborator
 from netdsl.options import Options, UsageError
 from netdsl.program import STATEMENTS, NetDef, Program
@@ -31,7 +31,7 @@ class Planner(Elaborator):
         self.labels: dict[str, Value] = {}
         self.values: dict[str, Num] = {}
 
-    def plan(self, definition: NetDef, given: dict[str, Num], chain: list[NetDef], top: bool) -> list[Line]:
+    def plan(self, definition: NetDef, given: dict[str, Num], chain: list[NetDef]) -> list[Line]:
         """The lines of a net, those of its base included, each with the scope it sees."""
         scope = Scope("net", Scope("net", definition.scope), self.labels)
         assert scope.parent is not None
@@ -39,7 +39,7 @@ class Planner(Elaborator):
             ring = " -> ".join(d.name for d in [*chain, definition])
             raise Stop(diagnose("E0404", f"the net is made from itself: {ring}", (definition.header.span,)))
         for param in definition.params:
-            scope.parent.names[param.name] = self.parameter(param, given, scope, top)
+            scope.parent.names[param.name] = self.parameter(param, given, scope)
         own = [Line(statement, scope) for statement in definition.statements]
         header = definition.header
         if isinstance(header, t.Net):
@@ -47,12 +47,12 @@ class Planner(Elaborator):
         base = self.base_of(header, definition)
         if base is None:
             raise Stop(self.faults.pop())
-        inherited = self.plan(base, self.base_arguments(header, base, scope), [*chain, definition], top=True)
+        inherited = self.plan(base, self.base_arguments(header, base, scope), [*chain, definition])
         return self.merge(inherited, own, base.name)
 
-    def parameter(self, param: t.Param, given: dict[str, Num], scope: Scope, top: bool) -> Num | Poison:
+    def parameter(self, param: t.Param, given: dict[str, Num], scope: Scope) -> Num | Poison:
         number: Value
-        if param.name in self.options.params and param.name not in given:
+        if param.name in self.options.params and param.name not in given and param.name not in self.values:
             number = Num(self.options.params[param.name])
         elif param.name in given:
             return given[param.name]
@@ -121,39 +121,86 @@ class Planner(Elaborator):
         return given
 
     def merge(self, inherited: list[Line], own: list[Line], base: str) -> list[Line]:
-        """The base's lines with those replaced that have the label of a new one; the rest of the new ones follow."""
-        where = {label.id: i for i, line in enumerate(inherited) if (label := label_of(line.statement)) is not None}
-        merged = list(inherited)
+        """The base's lines with those replaced that have the label of a new one.
+
+        A new `default` or `let` comes before the base's elements, so that these and the new ones see it; new outputs
+        take the place of the base's; the rest follows.
+        """
+        if any(isinstance(line.statement, t.Output) for line in own):
+            inherited = [line for line in inherited if not isinstance(line.statement, t.Output)]
+        replaced: dict[str, Line] = {}
+        early: list[Line] = []
+        late: list[Line] = []
         for line in own:
             label = label_of(line.statement)
-            if isinstance(line.statement, t.Input) and label is None:
-                at = [i for i, other in enumerate(merged) if isinstance(other.statement, t.Input)]
-                merged[at[0] : at[0] + 1] = [line]
-            elif isinstance(line.statement, t.Default):
-                at = [i for i, other in enumerate(merged) if isinstance(other.statement, t.Element)]
-                merged.insert(at[0] if at else len(merged), line)
-                where = {name: i + 1 if at and i >= at[0] else i for name, i in where.items()}
-            elif label is not None and label.id in where:
-                merged[where[label.id]] = line
+            if isinstance(line.statement, t.Input):
+                self.replace_input(line, inherited, replaced, base)
+            elif label is not None and (old := _with_label(label.id, inherited)) is not None:
+                self.replace_line(label, line, old, replaced)
             elif isinstance(line.statement, t.Element):
-                head = line.statement.value.head if isinstance(line.statement.value, t.App) else None
-                word = nearest(head.id, STATEMENTS) if label is None and isinstance(head, t.Name) else None
-                close = nearest(label.id, where) if label else word
-                help_ = (
-                    f"did you mean `{close}`?"
-                    if close
-                    else f"`{base}` has {', '.join(f'`{name}`' for name in where) or 'no labels'}"
-                )
-                what = (
-                    f"`{base}` has no element `{label.id}` to replace"
-                    if label
-                    else "a line here needs the label of the element that it replaces"
-                )
-                self.fail("E0206", what, line.statement.span, helps=(help_,))
+                self.nothing_to_replace(line.statement, label, inherited, base)
             else:
-                merged.append(line)
-        return merged
+                (early if isinstance(line.statement, t.Default | t.Let) else late).append(line)
+        lines = [replaced.get(key, line) for key, line in ((_key(line), line) for line in inherited)]
+        first = next((i for i, line in enumerate(lines) if isinstance(line.statement, t.Element)), len(lines))
+        return [*lines[:first], *early, *lines[first:], *late]
+
+    def replace_line(self, label: t.Name, line: Line, old: Line, replaced: dict[str, Line]) -> None:
+        """A line with the label of one of the base's takes its place, once, and only as what that was."""
+        if label.id in replaced:
+            first = label_of(replaced[label.id].statement)
+            assert first is not None
+            others = (Label(first.span, "replaced here"),)
+            self.fail("E0205", f"`{label.id}` is replaced twice", label.span, "replaced again here", others=others)
+        elif type(line.statement) is not type(old.statement):
+            message = f"`{label.id}` is {_KINDS[type(old.statement)]} of the base, and only one can replace it"
+            self.fail("E0206", message, line.statement.span)
+        else:
+            replaced[label.id] = line
+
+    def replace_input(self, line: Line, inherited: list[Line], replaced: dict[str, Line], base: str) -> None:
+        """A new input takes the place of the base's one, or of the one with its name."""
+        assert isinstance(line.statement, t.Input)
+        inputs = [other for other in inherited if isinstance(other.statement, t.Input)]
+        label = line.statement.label
+        names = [_key(other) for other in inputs]
+        if label is None and len(inputs) == 1:
+            replaced[names[0]] = line
+        elif label is not None and label.id in names:
+            replaced[label.id] = line
+        else:
+            has = f"`{base}` has {', '.join(f'`{name}`' for name in names)}" if names else f"`{base}` has no input"
+            self.fail("E0206", "which input of the base does this replace?", line.statement.span, helps=(has,))
+
+    def nothing_to_replace(self, statement: t.Element, label: t.Name | None, inherited: list[Line], base: str) -> None:
+        labels = [label.id for line in inherited if (label := label_of(line.statement)) is not None]
+        if label is None:
+            head = statement.value.head if isinstance(statement.value, t.App) else None
+            close = nearest(head.id, STATEMENTS) if isinstance(head, t.Name) else None
+            what = "a line here needs the label of the element that it replaces"
+        else:
+            close = nearest(label.id, labels)
+            what = f"`{base}` has no element `{label.id}` to replace"
+        has = ", ".join(f"`{name}`" for name in labels) or "no labels"
+        self.fail(
+            "E0206", what, statement.span, helps=(f"did you mean `{close}`?" if close else f"`{base}` has {has}",)
+        )
 
 
 def label_of(statement: t.Statement) -> t.Name | None:
     return statement.label if isinstance(statement, t.Element | t.Let | t.TrainingOutput | t.Input) else None
+
+
+def _key(line: Line) -> str:
+    """By what a line can be replaced: its label; an input without one is `input`."""
+    label = label_of(line.statement)
+    if label is None:
+        return "input" if isinstance(line.statement, t.Input) else f"{line.statement.span.start} of {id(line)}"
+    return label.id
+
+
+def _with_label(name: str, lines: list[Line]) -> Line | None:
+    return next((line for line in lines if (label := label_of(line.statement)) and label.id == name), None)
+
+
+_KINDS = {t.Element: "an element", t.Let: "a `let`", t.TrainingOutput: "a training output", t.Input: "an input"}

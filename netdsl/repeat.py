@@ -131,7 +131,7 @@ class Repeater(Applier):
     def path(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
         """An unnamed body: part of the block around it, so its numbers are that block's."""
         assert isinstance(x.type, TensorType)
-        key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), id(self.defaults))
+        key = (id(expr), self.scope_key(expr, scope), x.type, tuple(map(trace_of, x.type.shape)), self.defaults_key)
         kept = self.builder.home.paths
         if key not in kept:
             self.new_body(expr.span)

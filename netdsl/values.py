@@ -96,7 +96,6 @@ class Poison(Record):
 POISON = Poison()
 
 Value = Num | Word | Text | Truth | Primitive | Builtin | Function | Path | Held | Poison
-Applicable = Primitive | Builtin | Function | Path | Held
 
 
 class Scope:
@@ -120,6 +119,14 @@ class Scope:
 
     def get(self, name: str) -> Value | None:
         return self.names.get(name)
+
+    @property
+    def sees_net(self) -> bool:
+        """Whether the names of a network, its open sizes among them, are seen from here. From a block they are not."""
+        scope: Scope | None = self
+        while scope is not None and scope.kind != "net":
+            scope = scope.parent
+        return scope is not None
 
     def known(self) -> Iterator[str]:
         scope: Scope | None = self

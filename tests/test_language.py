@@ -95,7 +95,11 @@ def test_a_label_is_a_tensor_and_let_does_not_move_the_path() -> None:
 
 
 def test_exact_arithmetic() -> None:
-    assert output("CONV floor(0.5*(C+2)) -> CONV ceil(7/2) -> CONV (max(3, 5) - min(1, 2)) -> CONV round(2.5)") == (3, 32, 32)
+    assert output("CONV floor(0.5*(C+2)) -> CONV ceil(7/2) -> CONV (max(3, 5) - min(1, 2)) -> CONV round(2.5)") == (
+        3,
+        32,
+        32,
+    )
     assert codes(INPUT + "CONV (C/2)") == ["E0202"]
 
 
@@ -112,9 +116,12 @@ def test_several_inputs_and_outputs() -> None:
 def test_a_net_from_a_net(tmp_path: Path) -> None:
     (tmp_path / "parts.net").write_text("block cell(c) = CONV c relu -> POOL\n", encoding="utf-8")
     (tmp_path / "base.net").write_text(
-        'import "parts.net"\nnet base(classes=10)\ninput 3 x 16 x 16\nbody = cell(8) -> cell(16)\nhead = FC classes\n', encoding="utf-8"
+        'import "parts.net"\nnet base(classes=10)\ninput 3 x 16 x 16\nbody = cell(8) -> cell(16)\nhead = FC classes\n',
+        encoding="utf-8",
     )
-    (tmp_path / "tuned.net").write_text('import "base.net"\nnet tuned = base with\n    freeze body\n    head = FC 3\n', encoding="utf-8")
+    (tmp_path / "tuned.net").write_text(
+        'import "base.net"\nnet tuned = base with\n    freeze body\n    head = FC 3\n', encoding="utf-8"
+    )
     base, tuned = netdsl.load(tmp_path / "base.net"), netdsl.load(tmp_path / "tuned.net")
     assert base.params == base.trainable_params == 224 + 1168 + 2570
     assert (tuned.params, tuned.trainable_params) == (224 + 1168 + 771, 771)
@@ -133,7 +140,12 @@ def test_imports_stay_in_their_folder(tmp_path: Path) -> None:
     inner.mkdir()
     (tmp_path / "secret.net").write_text("block b = RELU\n", encoding="utf-8")
     spec = inner / "a.net"
-    for path, code in [("../secret.net", "E0406"), ("/etc/hosts", "E0406"), ("missing.net", "E0405"), ("a.net", "E0404")]:
+    for path, code in [
+        ("../secret.net", "E0406"),
+        ("/etc/hosts", "E0406"),
+        ("missing.net", "E0405"),
+        ("a.net", "E0404"),
+    ]:
         spec.write_text(f'import "{path}"\n{INPUT}RELU\n', encoding="utf-8")
         with pytest.raises(SpecError) as caught:
             netdsl.load(spec)
@@ -141,7 +153,9 @@ def test_imports_stay_in_their_folder(tmp_path: Path) -> None:
 
 
 def test_equal_calls_share_a_body() -> None:
-    net = netdsl.loads(INPUT + "default CONV bn relu\nCONV 16\nresidual(basic(16)) * 1200\nresidual(basic(16)) * 2\nGAP -> FC 10")
+    net = netdsl.loads(
+        INPUT + "default CONV bn relu\nCONV 16\nresidual(basic(16)) * 1200\nresidual(basic(16)) * 2\nGAP -> FC 10"
+    )
     assert show_graph(net.graph).count("block residual") == 1
     assert len(net.layers) == 3 + 1202 * 7 + 2
 
@@ -173,3 +187,27 @@ def test_open_sizes_are_limited_by_what_the_text_needs() -> None:
 def test_a_fault_is_reported_once_and_others_beside_it() -> None:
     text = INPUT + "a = CNV 8\nb = a -> CONV 9 groups=2\nCONV 7 groups=2\nRELU -> FOO"
     assert codes(text) == ["E0201", "E0201"]
+
+
+def test_with_replaces_what_it_says(tmp_path: Path) -> None:
+    base = "net base(c=4)\ninput 3 x 8 x 8\nlet k = 4\na = CONV c relu\nb = CONV k\n"
+    assert netdsl.loads(base + "net d(c=6) = base with\n b = CONV c", c=5).layers[0].op.out_channels == 4  # type: ignore[attr-defined]
+    assert netdsl.loads(base + "net d = base with\n let m = 7\n b = CONV m").outputs == {"b": (7, 8, 8)}
+    assert netdsl.loads(base + "net d = base with\n let k = 9").outputs == {"b": (9, 8, 8)}
+    assert netdsl.loads(base + "net d = base with\n input 5 x 9 x 9").inputs == {"input": (5, 9, 9)}
+    assert netdsl.loads(base + "output a\nnet d = base with\n output b").outputs == {"b": (4, 8, 8)}
+    assert codes(base + "net d = base with\n b = CONV 7\n b = CONV 9") == ["E0205"]
+    assert codes(base + "net d = base with\n k = CONV 7") == ["E0206"]
+    assert codes("net base\ndefault CONV relu\nnet d = base with\n input 3 x 8 x 8") == ["E0206"]
+    two = "net base\ninput left = 3 x 8 x 8\ninput right = 3 x 8 x 8\nleft + right\n"
+    assert codes(two + "net d = base with\n input 3 x 9 x 9") == ["E0206"]
+
+
+def test_a_size_that_is_needed_may_be_given(tmp_path: Path) -> None:
+    text = "net t\ninput 3 x H x W\nCONV 4 -> FC 10"
+    assert codes(text) == ["E0308"]
+    assert netdsl.loads(text, input="3x8x8").outputs == {"output": (10,)}
+
+
+def test_open_sizes_are_names_of_the_net_alone() -> None:
+    assert codes("block b() = CONV N\nnet t\ninput 3 x N x N\nb") == ["E0201"]

@@ -53,7 +53,9 @@ def unrolled(graph: Graph[TensorType]) -> list[tuple[Any, ...]]:
     ]
 
 
-def outputs_of(module: Any, net: Net, batch: int, training: bool, sizes: tuple[Shape, ...] = (), **where: Any) -> list[Shape]:
+def outputs_of(
+    module: Any, net: Net, batch: int, training: bool, sizes: tuple[Shape, ...] = (), **where: Any
+) -> list[Shape]:
     """The shapes that the module returns for random inputs."""
     import torch
 
@@ -92,7 +94,7 @@ def test_every_form_of_the_language_is_drawn() -> None:
         stack: list[t.Tree] = list(tree_of(program.text).statements)
         while stack:
             tree = stack.pop()
-            seen[type(tree).__name__] += 1
+            seen[tree.id if isinstance(tree, t.Name) else type(tree).__name__] += 1
             stack.extend(t.children(tree))
         for body in bodies(netdsl.loads(program.text).graph):
             seen[body.kind] += 1
@@ -103,9 +105,9 @@ def test_every_form_of_the_language_is_drawn() -> None:
 
     look()
     statements = "Net NetFrom Block Input Output TrainingOutput Default Freeze Let Element"
-    forms = "Number Name Extent Group Stride Keyword App Call Seq Sum Product Concat Negative If For Compare Logic Not Assertion Anything Param"
+    forms = "Number Extent Group Stride Keyword App Call Seq Sum Product Concat Negative If For Compare Logic Not Assertion Anything Param"
     others = ["block", "path", "repeat", "1 axes", "2 axes", "3 axes", "4 axes", "1 inputs", "2 inputs"]
-    blocks = "residual basic bottleneck stage fire inception dense_block transition fractal preact wide resnext mlpconv"
+    blocks = "identity match mean floor ceil min max round C residual basic bottleneck stage fire inception dense_block transition fractal preact wide resnext mlpconv"
     faults = [f"E030{i}" for i in range(1, 8)]
     wanted = [*statements.split(), *forms.split(), *others, *blocks.split(), *faults, *(op.name for op in OPS)]
     assert [name for name in wanted if not seen[name]] == []
@@ -195,7 +197,9 @@ def prover(net: Net) -> Prover:
     return net._checked.elaborated.prove
 
 
-def sizes_for(program: Program, symbols: tuple[str, ...], data: st.DataObject) -> tuple[dict[str, int], tuple[Shape, ...]]:
+def sizes_for(
+    program: Program, symbols: tuple[str, ...], data: st.DataObject
+) -> tuple[dict[str, int], tuple[Shape, ...]]:
     """A size for each symbol, and what the inputs then are."""
     values = {name: data.draw(st.integers(1, 30), label=name) for name in dict.fromkeys(symbols)}
     return values, tuple((shape[0], *(values[name] for name in symbols)) for shape in program.inputs)
@@ -203,7 +207,9 @@ def sizes_for(program: Program, symbols: tuple[str, ...], data: st.DataObject) -
 
 @share(70)
 @given(symbolic_programs(), SYMBOLS, st.data())
-def test_a_size_is_admitted_just_when_its_network_is_accepted(program: Program, names: str, data: st.DataObject) -> None:
+def test_a_size_is_admitted_just_when_its_network_is_accepted(
+    program: Program, names: str, data: st.DataObject
+) -> None:
     """The constraints on open sizes are exact: they say of each size what checking the network at that size says.
 
     Where it is accepted, the formulas give its shapes.
@@ -269,7 +275,9 @@ def test_inlining_keeps_every_layer(program: Program) -> None:
     verify(flat)
     assert all(isinstance(node.op, Op) for node in flat.nodes)
     assert unrolled(flat) == unrolled(graph)
-    assert [(layer.name, layer.frozen) for layer in layers(flat)] == [(layer.name, layer.frozen) for layer in layers(graph)]
+    assert [(layer.name, layer.frozen) for layer in layers(flat)] == [
+        (layer.name, layer.frozen) for layer in layers(graph)
+    ]
 
 
 @given(programs(), st.sampled_from(("({})", "(({}))", "(  # why not\n{}\n)")), st.data())
@@ -344,7 +352,9 @@ def test_parameters_are_those_of_torch(program: Program) -> None:
     assert sum(p.numel() for p in module.parameters()) == net.params == sum(layer.params for layer in every)
     frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
     assert frozen == net.params - net.trainable_params == sum(layer.params for layer in every if layer.frozen)
-    named = {f"{layer.name}.{weight.name}": weight.shape for layer in every for weight in layer.op.weights(layer.input_types)}
+    named = {
+        f"{layer.name}.{weight.name}": weight.shape for layer in every for weight in layer.op.weights(layer.input_types)
+    }
     assert {name: tuple(value.shape) for name, value in module.state_dict().items()} == named
 
 
@@ -361,7 +371,9 @@ def test_an_accepted_network_runs(program: Program) -> None:
 
 @share(40)
 @given(symbolic_programs(), SYMBOLS, st.data())
-def test_a_network_with_open_sizes_runs_at_each_admitted_size(program: Program, names: str, data: st.DataObject) -> None:
+def test_a_network_with_open_sizes_runs_at_each_admitted_size(
+    program: Program, names: str, data: st.DataObject
+) -> None:
     """One module for all sizes, whose outputs have the shapes that the formulas give."""
     pytest.importorskip("torch")
     text, symbols = opened(program, names)

@@ -323,6 +323,49 @@ def test_googlenet_returns_a_tensor_or_in_training_a_named_tuple() -> None:
 
 
 MEANINGS = {
+    "defaults that change between equal calls": """
+        block b(c) = CONV c
+        net t
+        input 8 x 8 x 8
+        default CONV tanh
+        b(8)
+        default CONV relu
+        b(8)
+        default FC relu
+        default CONV gelu
+        b(8)
+        b(8)
+        default CONV tanh
+        b(8)
+    """,
+    "a norm and its activation on lines apart": """
+        net t
+        input 3 x 8 x 8
+        a = CONV 4
+        n = a -> BN
+        m = a -> CONV 4
+        r = n -> RELU
+        m + r
+    """,
+    "a path in a block that speaks of its input": """
+        block b() = CONV (2*C) 1x1 -> (identity + CONV C) * 2
+        net t
+        input 3 x 8 x 8
+        CONV 8 -> b -> CONV 6 -> b
+    """,
+    "a loop in a loop": """
+        net t
+        input 3 x 8 x 8
+        CONV 15
+        for i in 0..2 do (for j in 0..3 do CONV (6 + 10*i + 3*j) relu)
+    """,
+    "a name that is a number and a rate": """
+        block g(c) = CONV c
+        block r(f, c) = f -> (identity + CONV C) -> LEAKY_RELU c
+        net t
+        input 8 x 8 x 8
+        r(g(16), 0.5) -> r(g(32), 0.5)
+    """,
     "a training output from the middle": """
         net t
         input 3 x 8 x 8
@@ -1380,6 +1423,9 @@ CLASSES = {
     "a repeat over a label": (spec("k=4", "CONV k\ns = RELU\n(identity + (s -> CONV k))*3\nGAP -> FC 10"), "k", 8),
 }  # fmt: skip
 CHANGES = {
+    "the least of two, inside a block": ("block inner(f) = f -> RELU\n" + spec("n=4", "inner(CONV (min(n,4))) -> CONV n"), "n", 2),
+    "a rate": (spec("n=3", "CONV n -> DROPOUT (floor(n/10)/10)"), "n", 20),
+    "a default": ("block b() = CONV 4\n" + spec("k=1", "default CONV stride=(floor(k/3)+1)\nb"), "k", 3),
     "stride before FC": (spec("s=2", "CONV 8 /s relu\nFC 3"), "s", 1),
     "stride before a sum": (spec("s=2", "CONV 8 /s + CONV 8 /2"), "s", 1),
     "kernel": (spec("k=3", "CONV 8 k x k relu\nGAP -> FC 3"), "k", 5),

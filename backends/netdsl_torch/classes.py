@@ -181,6 +181,8 @@ class Plan:
                 self.classes.append(found[key])
             self.class_of[id(body)] = found[key]
         self.name_classes()
+        for cls in self.classes:  # callees first, so that nesting is no depth of calls
+            _ = cls.resolved
 
     @property
     def net_names(self) -> frozenset[str]:
@@ -344,6 +346,8 @@ def _outside(size: Size, env: Env) -> Size:
 def _even_growth(codes: list[Code], counts: list[int]) -> int:
     """How many of the codes, from the first on, differ by the same step in each number: f(64), f(96), f(128)."""
     first = codes[0]
+    if any(part.factor for part in holes_of(first)):
+        return 1  # it has a loop of its own, and one variable for both would not do
     shape = skeleton(first)
     steps: list[object] | None = None
     length = 1

@@ -31,6 +31,8 @@ class Forward:
             for v in body.nodes[i].inputs:
                 self.uses.setdefault(v, []).append(i)
         self.kept = {out.value for out in body.outputs}
+        self.reads = {v: [self.position[self.reader(i)] for i in uses] for v, uses in self.uses.items()}
+        self.met: dict[int, tuple[Node[TensorType], int] | None] = {}
         self.text: dict[int, str] = {}
         self.holder: dict[str, int] = {}
         self.inputs: list[str] = []
@@ -43,6 +45,12 @@ class Forward:
 
     def value(self, i: int) -> int:
         return len(self.body.inputs) + i
+
+    def reader(self, i: int) -> int:
+        """The node in whose statement node `i` is computed: its own, or the one that it is written into."""
+        while self.is_inline(i):
+            i = self.uses[self.value(i)][0]
+        return i
 
     def module(self, node: Node[TensorType]) -> str:
         return f"self.{self.attributes[node.name]}"
@@ -163,29 +171,39 @@ class Forward:
 
     def is_needed(self, v: int, after: int) -> bool:
         """Whether a value is used after node `after` has run."""
-        return v in self.kept or any(self.position[i] > self.position[after] for i in self.uses.get(v, ()))
+        return v in self.kept or any(at > self.position[after] for at in self.reads.get(v, ()))
 
     def wanted(self, i: int) -> tuple[str, bool]:
         """A name by what becomes of the value, and whether that is a role: a branch, a column, a shortcut."""
-        node, v = self.body.nodes[i], self.value(i)
+        node = self.body.nodes[i]
         own = self.variable(node.group or node.name)
-        if self.deserves(i):
+        meeting = None if self.deserves(i) else self.meeting(i)
+        if meeting is None:
             return own, False
-        while True:
-            uses = self.uses.get(v, [])
-            if len(uses) != 1 or v in self.kept:
-                return own, False
-            user = self.body.nodes[uses[0]]
-            if len(user.inputs) > 1:
-                break
-            v = self.value(uses[0])
-        k = user.inputs.index(v)
+        user, k = meeting
         name = user.op.name if isinstance(user.op, Op) else ""
         if name in ("concat", "mean"):
             return f"{'branch' if name == 'concat' else 'column'}{k + 1}", True
         if name != "add":
             return own, False
         return "shortcut" if node.origin and node.origin[0].text == "match" else "y", True
+
+    def meeting(self, i: int) -> tuple[Node[TensorType], int] | None:
+        """The node in which a chain from node `i` on meets others, and as which of its inputs, if any."""
+        chain: list[int] = []
+        while i not in self.met:
+            uses = self.uses.get(self.value(i), [])
+            if len(uses) != 1 or self.value(i) in self.kept:
+                self.met[i] = None
+            elif len(self.body.nodes[uses[0]].inputs) > 1:
+                user = self.body.nodes[uses[0]]
+                self.met[i] = user, user.inputs.index(self.value(i))
+            else:
+                chain.append(i)
+                i = uses[0]
+        for earlier in chain:
+            self.met[earlier] = self.met[i]
+        return self.met[i]
 
     def is_free(self, name: str, i: int) -> bool:
         """Whether no value that is still needed stands in the variable."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from netdsl.ops import OPS, Op
-from netdsl.ops.base import Weight
 from netdsl.record import Record
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, joined, rate
@@ -111,7 +110,7 @@ def batchnorm(op: Any, inputs: Types) -> Code:
 
 def pool(kind: str) -> Callable[[Any, Types], Code]:
     def rule(op: Any, inputs: Types) -> Code:
-        even = symmetric(op.padding)
+        even = symmetric(op.padding) and not _refuses_padding(kind, op, inputs[0])
         code: list[str | Hole] = [f"nn.{kind}Pool{dims(inputs[0])}(" if even else f"Uneven{kind}Pool{dims(inputs[0])}("]
         code += extent(op.kernel, "kernel_size")
         code += extent(op.stride, "stride", ", stride=")
@@ -124,6 +123,12 @@ def pool(kind: str) -> Callable[[Any, Types], Code]:
         return tuple(code)
 
     return rule
+
+
+def _refuses_padding(kind: str, op: Any, x: TensorType) -> bool:
+    """PyTorch's 3-d average pooling wants the input alone, without its padding, to be as large as the window."""
+    padded = any(before for before, _ in op.padding)
+    return kind == "Avg" and len(x.spatial) == 3 and padded and op.rounding != "ceil"
 
 
 def global_pool(kind: str) -> Callable[[Any, Types], Code]:
@@ -223,6 +228,3 @@ def helper(name: str) -> str:
         "            mean = mean / super().forward(F.pad(torch.ones_like(x), self.sides))\n"
     )
     return text.replace("        return mean", body + "        return mean")
-
-
-__all__ = ["RULES", "Rule", "Weight", "helper", "rule_of"]

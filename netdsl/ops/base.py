@@ -8,12 +8,11 @@ knows its formula. To add one: a class here, its name in `ops/__init__.py`, one 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Any, ClassVar
 
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.record import Record
-from netdsl.size import Formula, Size
+from netdsl.size import Size
 from netdsl.types import TensorType
 
 REQUIRED: Any = "required"
@@ -145,14 +144,6 @@ def known_channels(op: str, x: TensorType) -> int:
     )
 
 
-def same_everywhere(extent: tuple[int, ...]) -> bool:
-    return len(set(extent)) <= 1
-
-
 def written(extent: tuple[int, ...]) -> str:
     """`3x3`, or `k=3` for one axis."""
     return "x".join(map(str, extent)) if len(extent) > 1 else f"k={extent[0]}"
-
-
-def as_float(number: int | Fraction | Formula | float) -> float:
-    return float(number)  # type: ignore[arg-type]
