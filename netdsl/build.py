@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import count
 
 from netdsl.graph import Call, Given, Graph, Input, Node, Output, Repeat
@@ -178,11 +179,11 @@ def given_sizes(given: dict[str, Num]) -> tuple[Given, ...]:
     return tuple(Given(name, number.size) for name, number in given.items() if isinstance(number.value, int))
 
 
-def unused(name: str, taken: object) -> str:
+def unused(name: str, taken: Container[str]) -> str:
     """`name`, or `name2`, `name3` … if it is taken."""
-    if name not in taken:  # type: ignore[operator]
+    if name not in taken:
         return name
-    return next(candidate for i in count(2) if (candidate := f"{name}{i}") not in taken)  # type: ignore[operator]
+    return next(candidate for i in count(2) if (candidate := f"{name}{i}") not in taken)
 
 
 STEMS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from netdsl.record import Record
 from netdsl.source import Origin, Source, Span, place_of
@@ -179,7 +179,9 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
     return "\n".join(out)
 
 
-def _excerpt(source: Source, labels, primary, gutter, severity, paint) -> list[str]:  # type: ignore[no-untyped-def]
+def _excerpt(
+    source: Source, labels: list[Label], primary: Label, gutter: str, severity: str, paint: Callable[[str, str], str]
+) -> list[str]:
     """The lines of `source` that carry a label, each with its underlines."""
     by_line: dict[int, list[Label]] = {}
     for label in labels:

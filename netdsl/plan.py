@@ -173,7 +173,7 @@ class Planner(Elaborator):
             self.fail("E0206", "which input of the base does this replace?", line.statement.span, helps=(has,))
 
     def nothing_to_replace(self, statement: t.Element, label: t.Name | None, inherited: list[Line], base: str) -> None:
-        labels = [label.id for line in inherited if (label := label_of(line.statement)) is not None]
+        labels = [known.id for line in inherited if (known := label_of(line.statement)) is not None]
         if label is None:
             head = statement.value.head if isinstance(statement.value, t.App) else None
             close = nearest(head.id, STATEMENTS) if isinstance(head, t.Name) else None

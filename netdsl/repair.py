@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from netdsl.build import Tensor
 from netdsl.ops.base import Op
-from netdsl.ops.window import arithmetic
+from netdsl.ops.window import Window, arithmetic, count, divides
 from netdsl.types import TensorType
 
 
-def last_window(tensor: Tensor) -> tuple[Op, TensorType] | None:
+def last_window(tensor: Tensor) -> tuple[Window, TensorType] | None:
     """The convolution or pool that gave a tensor its height and width, and the type of its input.
 
     That is the last one that changed them, or the last of all where none did.
@@ -23,11 +23,11 @@ def last_window(tensor: Tensor) -> tuple[Op, TensorType] | None:
         source = element.inputs[0].type
         if not isinstance(source, TensorType) or not isinstance(tensor.type, TensorType):
             return None
-        window = hasattr(element.op, "kernel") and hasattr(element.op, "rounding")
+        op = element.op if isinstance(element.op, Window) else None
         if source.spatial != tensor.type.spatial:
-            return (element.op, source) if window else None
-        if window and last is None:
-            last = element.op, source
+            return (op, source) if op is not None else None
+        if op is not None and last is None:
+            last = op, source
         tensor = element.inputs[0]
     return last
 
@@ -41,7 +41,7 @@ def worked(tensor: Tensor, wanted: TensorType) -> list[str]:
     rows: dict[str, list[str]] = {}
     for i, axis in enumerate(source.axes[1:]):
         if tensor.type.spatial[i] != wanted.spatial[i]:
-            text = arithmetic(source.spatial[i], _reach(op, i), op.padding[i], op.stride[i], op.rounding)  # type: ignore[attr-defined]
+            text = arithmetic(source.spatial[i], op.reach(i), op.padding[i], op.stride[i], op.rounding)
             rows.setdefault(text, []).append(axis)
     return [f"{' = '.join(axes)} = {text}" for text, axes in rows.items()]
 
@@ -56,21 +56,11 @@ def padding_for(tensor: Tensor, wanted: TensorType) -> list[str]:
     for i, (size, goal) in enumerate(zip(source.spatial, wanted.spatial)):
         if not isinstance(size, int) or not isinstance(goal, int):
             return []
-        reach, stride = _reach(op, i), op.stride[i]  # type: ignore[attr-defined]
-        fits = [
-            p
-            for p in range(reach)
-            if size + 2 * p >= reach
-            and (size + 2 * p - reach) % stride == 0
-            and (size + 2 * p - reach) // stride + 1 == goal
-        ]
-        pads.add(fits[0] if fits else None)
+        reach, stride = op.reach(i), op.stride[i]
+        fits = (p for p in range(reach) if divides(size, reach, p, stride))
+        right = (p for p in fits if count(size, reach, (p, p), stride, "exact") == goal)
+        pads.add(next(right, None))
     if len(pads) != 1 or None in pads or tensor.type.spatial == wanted.spatial:
         return []
     verb = "keeps" if wanted.spatial == source.spatial else "gives"
     return [f"`pad {pads.pop()}` {verb} {' x '.join(map(str, dict.fromkeys(wanted.spatial)))}"]
-
-
-def _reach(op: Op, axis: int) -> int:
-    dilation = getattr(op, "dilation", None)
-    return (dilation[axis] if dilation else 1) * (op.kernel[axis] - 1) + 1  # type: ignore[attr-defined,no-any-return]

@@ -74,6 +74,7 @@ def expected(net: Net, batch: int, training: bool) -> list[Shape]:
 # --- the checker ------------------------------------------------------------------------------------------------------
 
 
+@share(300)
 @given(programs())
 def test_a_well_typed_network_is_accepted(program: Program) -> None:
     """Every shape is what a second reading of the language says, which counts windows instead of computing them."""
@@ -113,6 +114,7 @@ def test_every_form_of_the_language_is_drawn() -> None:
     assert [name for name in wanted if not seen[name]] == []
 
 
+@share(250)
 @given(programs(), st.data())
 def test_a_fault_is_reported_where_it_is(program: Program, data: st.DataObject) -> None:
     """One element of a good network is replaced by one that does not fit, and the blame falls on it (or its join).
@@ -133,6 +135,7 @@ def test_a_fault_is_reported_where_it_is(program: Program, data: st.DataObject) 
         assert diagnostic.place in shown and any(row.lstrip().startswith(f"{line} | ") for row in shown.splitlines())
 
 
+@share(250)
 @given(programs(), st.data())
 def test_a_fault_is_reported_once(program: Program, data: st.DataObject) -> None:
     """What depends on a failed element stays silent: every error points to the element, or to a call of its block."""
@@ -149,8 +152,8 @@ def overlaps(diagnostic: Diagnostic, text: str, start: int, end: int) -> bool:
     return any(span.source.text == text and span.start < end and span.end > start for span in spans)
 
 
+@share(600)
 @given(st.one_of(mangled(), soups()))
-@share(300)
 def test_every_text_is_accepted_or_explained(text: str) -> None:
     """Nothing crashes, and what is said of a text has a known code, a place inside it, and can be drawn."""
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -205,7 +208,7 @@ def sizes_for(
     return values, tuple((shape[0], *(values[name] for name in symbols)) for shape in program.inputs)
 
 
-@share(70)
+@share(120)
 @given(symbolic_programs(), SYMBOLS, st.data())
 def test_a_size_is_admitted_just_when_its_network_is_accepted(
     program: Program, names: str, data: st.DataObject
@@ -231,7 +234,7 @@ def test_a_size_is_admitted_just_when_its_network_is_accepted(
         event("admitted" if admitted else "refused")
 
 
-@share(50)
+@share(100)
 @given(symbolic_programs(), SYMBOLS)
 def test_no_network_that_works_is_called_impossible(program: Program, names: str) -> None:
     """Each drawn network works at some size. So it may hold for that size only, or be undecided, never "for no size"."""
@@ -242,7 +245,7 @@ def test_no_network_that_works_is_called_impossible(program: Program, names: str
         assert "no size" not in str(error) and "E0309" not in str(error), error
 
 
-@share(50)
+@share(100)
 @given(symbolic_programs(), SYMBOLS)
 def test_a_formula_that_is_shown_can_be_asserted(program: Program, names: str) -> None:
     """What the checker prints as a shape, it reads and proves."""
@@ -259,6 +262,7 @@ def test_a_formula_that_is_shown_can_be_asserted(program: Program, names: str) -
 # --- meaning that is kept ---------------------------------------------------------------------------------------------
 
 
+@share(150)
 @given(programs())
 def test_printing_keeps_the_meaning(program: Program) -> None:
     """Parsing what the tree prints gives the same graph, and prints the same."""
@@ -267,6 +271,7 @@ def test_printing_keeps_the_meaning(program: Program) -> None:
     assert unparse(tree_of(printed)) == printed
 
 
+@share(150)
 @given(programs())
 def test_inlining_keeps_every_layer(program: Program) -> None:
     """The flat graph has primitives only, and they are those of the unrolled network, in order."""
@@ -280,6 +285,7 @@ def test_inlining_keeps_every_layer(program: Program) -> None:
     ]
 
 
+@share(150)
 @given(programs(), st.sampled_from(("({})", "(({}))", "(  # why not\n{}\n)")), st.data())
 def test_parentheses_around_an_element_change_nothing(program: Program, form: str, data: st.DataObject) -> None:
     assume(program.elements)
@@ -298,7 +304,7 @@ LAYOUTS = {
 }
 
 
-@share(50)
+@share(60)
 @given(programs())
 def test_layout_changes_nothing(program: Program) -> None:
     """Line ends, comments, blank lines and indentation have no meaning."""
@@ -307,6 +313,7 @@ def test_layout_changes_nothing(program: Program) -> None:
         assert graph_of(change(program.text)) == graph, name
 
 
+@share(100)
 @given(programs(), st.integers(2, 4))
 def test_a_repeat_is_that_many_copies(program: Program, n: int) -> None:
     """`f * n` is `f -> f -> …`, is n lines, is a `for` without its number: the same layers, shapes and costs."""
@@ -331,6 +338,7 @@ def test_a_repeat_is_that_many_copies(program: Program, n: int) -> None:
 # --- PyTorch ----------------------------------------------------------------------------------------------------------
 
 
+@share(150)
 @given(programs(), st.booleans())
 def test_shapes_are_those_of_torch(program: Program, training: bool) -> None:
     """PyTorch, asked without computing anything, returns the inferred shapes."""
@@ -341,6 +349,7 @@ def test_shapes_are_those_of_torch(program: Program, training: bool) -> None:
     assert outputs_of(module, net, 2, training, device="meta") == expected(net, 2, training)
 
 
+@share(150)
 @given(programs())
 def test_parameters_are_those_of_torch(program: Program) -> None:
     """Layer by layer and in total; frozen ones take no gradient."""
@@ -358,7 +367,7 @@ def test_parameters_are_those_of_torch(program: Program) -> None:
     assert {name: tuple(value.shape) for name, value in module.state_dict().items()} == named
 
 
-@share(60)
+@share(120)
 @given(programs())
 def test_an_accepted_network_runs(program: Program) -> None:
     """In training and in evaluation, for odd batches too. (A batch norm cannot be trained on one value.)"""
@@ -369,7 +378,7 @@ def test_an_accepted_network_runs(program: Program) -> None:
         assert outputs_of(module, net, batch, training) == expected(net, batch, training)
 
 
-@share(40)
+@share(80)
 @given(symbolic_programs(), SYMBOLS, st.data())
 def test_a_network_with_open_sizes_runs_at_each_admitted_size(
     program: Program, names: str, data: st.DataObject
@@ -386,3 +395,14 @@ def test_a_network_with_open_sizes_runs_at_each_admitted_size(
         if all(prover(net).domains[name].admits(n) for name, n in values.items()):
             wanted = [(2, *(evaluate(size, values) for size in shape)) for shape in shapes(net.outputs)]
             assert outputs_of(module, net, 2, False, inputs) == wanted
+
+
+@share(80)
+@given(programs())
+def test_a_module_computes_what_its_graph_says(program: Program) -> None:
+    """Op by op from the formulas, in evaluation and in training, running statistics included."""
+    pytest.importorskip("torch")
+    from test_torch_backend import assert_means_its_graph
+
+    net = netdsl.loads(program.text)
+    assert_means_its_graph(net, net.compile())

@@ -8,11 +8,11 @@ from pathlib import PurePath
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from netdsl.graph import Graph, Node, live
+from netdsl.graph import Graph, Node, Output, live
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl_torch.classes import Class, Plan
-from netdsl_torch.forward import Forward
+from netdsl_torch.forward import Comment, Forward
 from netdsl_torch.layout import laid_out
 from netdsl_torch.names import class_name, fields, free_class_name
 from netdsl_torch.rules import helper
@@ -119,7 +119,7 @@ class Module:
         several = sum(not out.training for out in self.graph.outputs) > 1
         return f"{self.plan.title}TrainingOutput" if several else self.output_class
 
-    def tuple_class(self, name: str, what: str, outs: list) -> str:  # type: ignore[type-arg]
+    def tuple_class(self, name: str, what: str, outs: list[Output]) -> str:
         lines = [f"class {name}(NamedTuple):", f'    """{what}."""', ""]
         called = fields(out.name for out in outs)
         for out in outs:
@@ -133,7 +133,7 @@ class Module:
         body = cls.body
         doc = self.block_docstring(cls)
         order = list(range(len(body.nodes)))
-        forward = Forward(body, self.comment(body, shapes=False), self.plan.attributes(body), order, frozenset())
+        forward = Forward(body, self.comment(shapes=False), self.plan.attributes(body), order, frozenset())
         lines = returning(forward.lines(order), forward.text[body.outputs[0].value])
         return self.class_text(cls, doc, forward.inputs, lines, [], "Tensor")
 
@@ -156,7 +156,7 @@ class Module:
         cls = self.plan.class_of[id(graph)]
         inference, training = live(graph), live(graph, training=True)
         first, extra = sorted(inference), sorted(training - inference)
-        comment, called = self.comment(graph, shapes=True), self.plan.attributes(graph)
+        comment, called = self.comment(shapes=True), self.plan.attributes(graph)
         forward = Forward(graph, comment, called, [*first, *extra], self.plan.net_names)
         lines = forward.lines(first)
         finals = [(out.name, forward.text[out.value]) for out in graph.outputs if not out.training]
@@ -216,7 +216,7 @@ class Module:
 
     # --- comments -----------------------------------------------------------------------------------------------
 
-    def comment(self, body: Graph[TensorType], shapes: bool):  # type: ignore[no-untyped-def]
+    def comment(self, shapes: bool) -> Comment:
         """What stands beside a line: the shape in the network, and the line of the spec that it comes from."""
 
         def text(node: Node[TensorType]) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, known_channels, need_spatial, per_axis, written
-from netdsl.ops.window import Padding, explicit_padding, same_padding, windows
+from netdsl.ops.window import Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -19,7 +19,7 @@ BIAS = Argument(
 )
 
 
-class Conv(Op):
+class Conv(Window):
     """Y[o] = b[o] + Σ_i K[o, i] ⋆ X[i], over the input channels i of o's group.
 
     C x H x W → out_channels x H' x W' with H' = (H - k + 2p)/S + 1 (Dumoulin & Visin 2016, §2).
@@ -56,49 +56,25 @@ class Conv(Op):
     )
 
     out_channels: int
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Padding
-    dilation: tuple[int, ...]
     groups: int
     bias: bool
-    rounding: str = "exact"
     init: str | None = None
     bias_init: float | None = None
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial("CONV", x)
-        rank = len(x.spatial)
-        kernel = per_axis(given["kernel"], rank, "kernel")
-        dilation = per_axis(given["dilation"], rank, "dilation")
-        rounding = given["rounding"]
-        if given["pad"] is not None:
-            padding = explicit_padding(per_axis(given["pad"], rank, "pad"))
-        elif given["padding"] == "same":
-            padding, rounding = same_padding(kernel, dilation), "same"
-        else:
-            padding = explicit_padding((0,) * rank)
-        stride = per_axis(given["stride"], rank, "stride")
-        return cls(
-            given["out_channels"],
-            kernel,
-            stride,
-            padding,
-            dilation,
-            given["groups"],
-            given["bias"],
-            rounding,
-            given["init"],
-            given["bias_init"],
+        kernel, stride, dilation = (
+            per_axis(given[name], len(x.spatial), name) for name in ("kernel", "stride", "dilation")
         )
+        padding, rounding = resolved_padding(given, kernel, dilation)
+        same = {name: given[name] for name in ("out_channels", "groups", "bias", "init", "bias_init")}
+        return cls(kernel=kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding, **same)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         check_groups(known_channels("CONV", x), self.out_channels, self.groups)
-        axes = zip(x.spatial, self.kernel, self.padding, self.stride, self.dilation, x.axes[1:])
-        spatial = tuple(windows(size, k, p, s, d, self.rounding, axis, prove) for size, k, p, s, d, axis in axes)
-        return TensorType((self.out_channels, *spatial))
+        return TensorType((self.out_channels, *self.slide(x, prove)))
 
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         channels = known_channels("CONV", inputs[0])
@@ -150,18 +126,9 @@ class ConvTranspose(Op):
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial("DECONV", x)
-        rank = len(x.spatial)
-        kernel, stride, pad = (per_axis(given[name], rank, name) for name in ("kernel", "stride", "pad"))
-        return cls(
-            given["out_channels"],
-            kernel,
-            stride,
-            pad,
-            given["groups"],
-            given["bias"],
-            given["init"],
-            given["bias_init"],
-        )
+        kernel, stride, padding = (per_axis(given[name], len(x.spatial), name) for name in ("kernel", "stride", "pad"))
+        same = {name: given[name] for name in ("out_channels", "groups", "bias", "init", "bias_init")}
+        return cls(kernel=kernel, stride=stride, padding=padding, **same)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, need_spatial, per_axis, written
-from netdsl.ops.window import Padding, explicit_padding, same_padding, windows
+from netdsl.ops.window import Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -32,13 +32,8 @@ WINDOW = (
 )
 
 
-class Pool(Op):
+class Pool(Window):
     """One value for each window: H' = (H - k + 2p)/S + 1."""
-
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Padding
-    rounding: str
 
     whole: ClassVar[str]
     """The pool over everything."""
@@ -49,13 +44,8 @@ class Pool(Op):
         rank = len(x.spatial)
         kernel = per_axis(given["kernel"], rank, "kernel")
         stride = per_axis(given["kernel"] if given["stride"] is None else given["stride"], rank, "stride")
-        rounding = given["rounding"]
-        if given["pad"] is not None:
-            padding = explicit_padding(per_axis(given["pad"], rank, "pad"))
-        elif given["padding"] == "same":
-            padding, rounding = same_padding(kernel, (1,) * rank), "same"
-        else:
-            padding = explicit_padding((0,) * rank)
+        dilation = (1,) * rank
+        padding, rounding = resolved_padding(given, kernel, dilation)
         for k, (before, after) in zip(kernel, padding):
             if max(before, after) > k / 2:
                 raise ShapeFault(
@@ -64,23 +54,17 @@ class Pool(Op):
                     notes=("a window could lie wholly in the padding, and have nothing to pool",),
                     helps=(f"`pad {k // 2}` is the most",),
                 )
-        return cls.make(given, kernel, stride, padding, rounding)
+        more = cls.more(given)
+        return cls(kernel=kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding, **more)
 
     @classmethod
-    def make(
-        cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str
-    ) -> Self:
-        return cls(kernel, stride, padding, rounding)
+    def more(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The attributes that are not the window's."""
+        return {}
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
-        axes = zip(x.spatial, self.kernel, self.padding, self.stride, x.axes[1:])
-        return TensorType(
-            (
-                x.channels,
-                *(windows(size, k, p, s, 1, self.rounding, axis, prove, self.whole) for size, k, p, s, axis in axes),
-            )
-        )
+        return TensorType((x.channels, *self.slide(x, prove, self.whole)))
 
     def describe(self) -> str:
         stride = "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1]))
@@ -118,10 +102,8 @@ class AvgPool(Pool):
     count_pad: bool = True
 
     @classmethod
-    def make(
-        cls, given: dict[str, Any], kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, rounding: str
-    ) -> Self:
-        return cls(kernel, stride, padding, rounding, given["count_pad"] == "include_pad")
+    def more(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"count_pad": given["count_pad"] == "include_pad"}
 
 
 class GlobalPool(Op):

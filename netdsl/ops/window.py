@@ -5,8 +5,12 @@ out = (W - k + 2p)/S + 1        k: kernel, dilated (d·(k - 1) + 1); p: padding;
 
 from __future__ import annotations
 
+from typing import Any
+
+from netdsl.ops.base import Op, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
+from netdsl.types import TensorType
 
 Padding = tuple[tuple[int, int], ...]
 """Zeros before and after, for each spatial axis."""
@@ -23,6 +27,44 @@ def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Padding:
 
 def explicit_padding(pad: tuple[int, ...]) -> Padding:
     return tuple((p, p) for p in pad)
+
+
+class Window(Op):
+    """An op that slides a window over height and width. One number for each spatial axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    dilation: tuple[int, ...]
+    rounding: str
+
+    def reach(self, axis: int) -> int:
+        """Over how many rows a window reaches: d·(k - 1) + 1."""
+        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
+
+    def slide(self, x: TensorType, prove: Prover, whole: str = "") -> tuple[Size, ...]:
+        """The sizes that come out, for each spatial axis of `x`."""
+        axes = zip(x.spatial, self.kernel, self.padding, self.stride, self.dilation, x.axes[1:])
+        return tuple(windows(size, k, p, s, d, self.rounding, axis, prove, whole) for size, k, p, s, d, axis in axes)
+
+
+def resolved_padding(given: dict[str, Any], kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[Padding, str]:
+    """The padding that `pad`, `same` or `valid` stands for, and how the count is rounded."""
+    if given["pad"] is not None:
+        return explicit_padding(per_axis(given["pad"], len(kernel), "pad")), given["rounding"]
+    if given["padding"] == "same":
+        return same_padding(kernel, dilation), "same"
+    return explicit_padding((0,) * len(kernel)), given["rounding"]
+
+
+def count(size: Size, reach: int, padding: tuple[int, int], stride: int, rounding: str) -> Size:
+    """How many windows there are: the formula, rounded down, or up for `ceil`."""
+    before, after = padding
+    span = size + before + after - reach
+    if rounding == "ceil":
+        # The last window starts at index i with i·S < W + p, hence the second bound.
+        span = size + min(before + after - reach + stride - 1, before - 1)
+    return floor_div(span, stride) + 1
 
 
 def windows(
@@ -66,10 +108,12 @@ def windows(
             f"(W - k + 2p) must be divisible by {stride}: {axis} = {worked}",
             lambda limit: _remainder(size, reach, padding, stride, axis, limit, bool(whole)),
         )
-    if rounding == "ceil":
-        # The last window starts at index i with i·S < W + p, hence the second bound.
-        span = size + min(before + after - reach + stride - 1, before - 1)
-    return floor_div(span, stride) + 1
+    return count(size, reach, padding, stride, rounding)
+
+
+def divides(size: int, reach: int, pad: int, stride: int) -> bool:
+    """Whether windows with this padding fill the input to its last row."""
+    return size + 2 * pad >= reach and (size + 2 * pad - reach) % stride == 0
 
 
 def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int, rounding: str = "exact") -> str:
@@ -80,8 +124,8 @@ def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int, ro
         return f"{quotient} + 1"
     total = size - reach + sum(padding) + stride
     if rounding != "exact" and total % stride:
-        up = rounding == "ceil"
-        return f"{'ceil' if up else 'floor'}({quotient}) + 1 = {total // stride + up}"
+        found = count(size, reach, padding, stride, rounding)
+        return f"{'ceil' if rounding == 'ceil' else 'floor'}({quotient}) + 1 = {found}"
     return f"{quotient} + 1 = {total // stride if total % stride == 0 else round(total / stride, 3)}"
 
 
@@ -117,9 +161,7 @@ def _remainder(
             + " divides evenly"
         )
         pads = [
-            p
-            for p in range(reach // 2 + 1 if pool else reach)
-            if p != padding[0] and (size - reach + 2 * p) % stride == 0 and size + 2 * p >= reach
+            p for p in range(reach // 2 + 1 if pool else reach) if p != padding[0] and divides(size, reach, p, stride)
         ]
         if pads:
             helps.append(f"`pad {min(pads, key=lambda p: abs(p - padding[0]))}` divides evenly")

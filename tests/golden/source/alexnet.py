@@ -5,7 +5,7 @@ whole.
     fc8          N x 1000
 
 60,965,224 parameters, 724,406,816 multiply-accumulates for one sample.
-Written by netdsl from alexnet.net, checksum 51072b0ddab9.
+Written by netdsl from alexnet.net, checksum dea987e71195.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ label, open sizes.
     sizes        H must be a multiple of 4, W must be a multiple of 4
 
 44,066 parameters (43,967 in inference), 7268*H*W + 18 multiply-accumulates for one sample.
-Written by netdsl from decoder.net, checksum 6ca475e71b2e.
+Written by netdsl from decoder.net, checksum 2d99d1a12a1a.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     aux2         N x 1000, in training only
 
 13,378,280 parameters (6,998,552 in inference), 1,582,671,872 multiply-accumulates for one sample.
-Written by netdsl from googlenet.net, checksum 17d2b7aeb299.
+Written by netdsl from googlenet.net, checksum 8a9a9f9b99f7.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     output       N x 10
 
 61,706 parameters, 416,520 multiply-accumulates for one sample.
-Written by netdsl from lenet5.net, checksum 29ea483994f5.
+Written by netdsl from lenet5.net, checksum 50974dccde35.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     output       N x 1000
 
 11,689,512 parameters, 1,814,073,344 multiply-accumulates for one sample.
-Written by netdsl from resnet18.net, checksum a4fbfb3a9e89.
+Written by netdsl from resnet18.net, checksum 7e327fd8abd5.
 """
 
 from __future__ import annotations
