@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -100,7 +101,7 @@ class Binder:
                 self.put_form("stride", arg.value, arg.span)
             elif isinstance(arg, t.Keyword):
                 self.keyword(arg.name, arg.value, arg.span)
-            elif isinstance(arg, t.Name) and arg.id in self.named and self.named[arg.id].form == "keyword":
+            elif isinstance(arg, t.Name) and self.takes_value(arg.id):
                 if i >= len(args) or isinstance(args[i], t.Stride | t.Keyword):
                     self.error("E0203", f"`{arg.id}` needs a value", arg.span, helps=(f"`{arg.id} 2`",))
                 value = args[i]
@@ -118,6 +119,16 @@ class Binder:
     def error(self, code: str, message: str, span: Span, label: str = "", helps: tuple[str, ...] = ()) -> NoReturn:
         self.fail(code, message, span, label, helps=helps)
         raise Failed
+
+    def takes_value(self, name: str) -> bool:
+        """Whether a bare name is that of an argument, whose value follows: `pad 2`, `stride 2`, `padding same`.
+
+        A short form (`k`) is not: it may be a number of the author's.
+        """
+        argument = self.named.get(name)
+        if argument is None or name in self.words:
+            return False
+        return argument.name == name and argument.form != "positional"
 
     # one argument
 
@@ -147,6 +158,9 @@ class Binder:
                 helps.append(f"or the flag `{word.lower()}`, in lower case")
             message = f"`{word}` is an element of its own here"
             self.error("E0209", message, arg.span, "expected `->` before it", tuple(helps))
+        hint = self.hint(word) if self.scope.find(word) is None else ()
+        if hint:
+            self.error("E0204", f"{self.head} does not take `{word}`", arg.span, helps=hint)
         value = self.evaluate(arg) if word not in WORDS else Word(word)
         self.accept(value, arg)
 
@@ -193,12 +207,8 @@ class Binder:
         argument = self.named.get(name)
         if argument is None:
             close = nearest(name, [*self.named, *self.words])
-            self.error(
-                "E0204",
-                f"{self.head} has no argument `{name}`",
-                span,
-                helps=(f"did you mean `{close}`?",) if close else self.usage(),
-            )
+            helps = self.hint(name) or ((f"did you mean `{close}`?",) if close else self.usage())
+            self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=helps)
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
             known = text not in argument.words and isinstance(expr, t.Name) and self.scope.find(text) is not None
@@ -216,6 +226,16 @@ class Binder:
             self.put(
                 argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span
             )
+
+    def hint(self, word: str) -> tuple[str, ...]:
+        """What a word was probably meant to say, where that is more than a typing mistake."""
+        if word.lower() in {*self.words, *BY_FLAG} and word.lower() != word:
+            return (f"words are in lower case: `{word.lower()}`",)
+        if re.fullmatch(r"[A-Za-z_]\w*x[A-Za-z_]\w*", word) and len(word) <= 5:
+            return (f"a size of two names has spaces: `{word[0]} x {word[-1]}`",)
+        if word in ("activation", "act", "norm", "normalization"):
+            return ("a norm or an activation is a word alone: `CONV 64 bn relu`",)
+        return ()
 
     def init(self, expr: t.Expr) -> str:
         if isinstance(expr, t.Name) and expr.id in INITS:
@@ -254,6 +274,12 @@ class Binder:
         if argument.name in self.values:
             earlier, what = self.spans[argument.name].text, argument.name.replace("_", " ")
             self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span)
+        for one, other in (("pad", "padding"), ("padding", "rounding")):
+            earlier_name = {one: other, other: one}.get(argument.name, "")
+            given = {**self.values, argument.name: value}
+            if earlier_name in self.values and ("pad" in given or given["padding"] == "same"):
+                earlier = self.spans[earlier_name].text
+                self.error("E0204", f"`{earlier}` and `{span.text}` contradict each other", span, helps=("keep one",))
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
         self.spans[argument.name] = span
 

@@ -28,6 +28,7 @@ CODES = {
     "E0210": "a value of another kind is needed here",
     "E0211": "the path before it would be lost",
     "E0212": "no input here",
+    "E0213": "a line outside any network",
     "E0301": "concat inputs differ",
     "E0302": "sum inputs differ",
     "E0303": "the window does not divide its input evenly",

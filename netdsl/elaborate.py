@@ -20,10 +20,13 @@ from netdsl.ops.join import JoinFault
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
 from netdsl.repeat import Repeater
-from netdsl.size import Formula, Traced, ceil_div, symbols, trace_of
+from netdsl.size import Formula, Traced, ceil_div, complexity, symbols, trace_of
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
+
+MAX_FORMULA = 200
+"""How many terms the formula of an open size may have, those inside floors included. U-Net's have two."""
 
 
 class Elaborator(Repeater):
@@ -181,6 +184,9 @@ class Elaborator(Repeater):
 
     def limit(self, type: TensorType) -> None:
         for axis, size in zip(type.axes, type.shape):
+            if isinstance(size, Formula) and complexity(size) > MAX_FORMULA:
+                message = f"the formula of {axis} has more than {MAX_FORMULA} terms"
+                raise ShapeFault("E0403", message, helps=("give the input concrete sizes: `input 3 x 224 x 224`",))
             if isinstance(size, int) and size > 10**12:
                 raise ShapeFault("E0403", f"{axis} = {size:,} is larger than any tensor", f"{type}")
 
@@ -367,18 +373,24 @@ class Elaborator(Repeater):
                 return self.failed()
             return self.join(Mean(), items, expr, scope, x)
         if name.upper() in BY_SPELLING:
-            inside = " ".join(arg.span.text for arg in expr.args)
-            self.fail(
-                "E0202",
-                f"{name.upper()} is a primitive, and primitives take bare arguments",
-                expr.span,
-                helps=(f"`{name.upper()} {inside}`".replace(" `", "`"),),
-            )
+            message = f"{name.upper()} is a primitive, and primitives take bare arguments"
+            self.fail("E0202", message, expr.span, helps=(f"`{_bare(expr, BY_SPELLING[name.upper()])}`",))
             return self.failed()
         function = self.function_of(expr, scope, x)
         if function is None:
             return self.failed()
         return self.apply_function(function, expr, self.is_parameter(expr, scope), x)
+
+
+def _bare(expr: t.Call, op: type[Op]) -> str:
+    """`CONV(64, 3)` as netdsl writes it: `CONV 64 3x3`. What the op does not count is a kernel, then a stride."""
+    counts = sum(argument.form == "positional" for argument in op.arguments)
+    forms = ["{0}"] * counts + ["{0}x{0}", "/{0}"] * any(argument.form == "kernel" for argument in op.arguments)
+    words = [expr.head.id.upper()]
+    for arg in expr.args:
+        number = isinstance(arg, t.Number | t.Name)
+        words.append(forms.pop(0).format(arg.span.text) if number and forms else arg.span.text)
+    return " ".join(words)
 
 
 def _projection_stride(x: TensorType, target: TensorType) -> tuple[int, ...] | int | None:

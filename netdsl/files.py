@@ -41,7 +41,7 @@ def find(spec: str) -> Path:
     if path.is_dir():
         raise FileNotFoundError(f"{spec} is a folder; give a .net file in it")
     if re.fullmatch(r"\w+", spec):
-        close = nearest(spec, known)
+        close = f"{spec}.net" if path.with_suffix(".net").is_file() else nearest(spec, known)
         help_ = f"did you mean {close}?" if close else "`netdsl list` names the shipped networks"
         raise FileNotFoundError(f"there is no file and no shipped network called {spec}: {help_}")
     name = spec.removesuffix(".net")

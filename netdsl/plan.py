@@ -57,7 +57,9 @@ class Planner(Elaborator):
         elif param.name in given:
             return given[param.name]
         elif param.default is None:
-            raise UsageError(f"{self.builder.name} needs a value for {param.name!r}: it has no default")
+            raise UsageError(
+                f"{self.builder.name} needs a value for {param.name!r}: it has no default (`--set {param.name}=10`)"
+            )
         else:
             number = self.evaluate(param.default, scope, None)
         if isinstance(number, Num):

@@ -93,7 +93,7 @@ class Loader:
             if isinstance(statement, t.Import):
                 imported = self.follow(statement, file.source)
                 if imported is not None:
-                    scope.names.update(imported.scope.names)
+                    self.take(imported, scope, statement.span)
                     nets.update(imported.nets)
             elif isinstance(statement, t.Block):
                 if statement.name.id not in defined:  # a name that is refused is known, too: its uses stay silent
@@ -107,6 +107,9 @@ class Loader:
             else:
                 statements.append(statement)
         sections.append((header, statements))
+        if len(sections) > 1 and sections[0][1]:
+            self.before_the_net(sections[0][1][0], sections[1][0])
+            del sections[0]
         own = []
         for head, body in sections:
             if head is None:
@@ -121,6 +124,23 @@ class Loader:
             own.append(head.name.id)
             nets[head.name.id] = NetDef(head, tuple(body), scope)
         return Program(file.source, nets, scope, tuple(own), self)
+
+    def take(self, imported: Program, scope: Scope, span: Span) -> None:
+        """The blocks of an imported file. Two of one name are refused, wherever the second comes from."""
+        for name, value in imported.scope.names.items():
+            if name in scope.names and scope.names[name] != value:
+                helps = ("give one of them another name",)
+                self.faults.append(
+                    diagnose("E0205", f"`{name}` is defined here and by the import", (span,), helps=helps)
+                )
+            scope.names[name] = value
+
+    def before_the_net(self, statement: t.Statement, header: t.Net | t.NetFrom | None) -> None:
+        """A line that no network has: its block lacks parentheses, or the header comes too late."""
+        assert header is not None
+        message = f"this line stands before `net {header.name.id}`, so it belongs to no network"
+        helps = ("move it below the `net` line", "a block of several lines needs parentheses: `block b(c) = ( … )`")
+        self.faults.append(diagnose("E0213", message, (statement.span,), helps=helps))
 
     def follow(self, statement: t.Import, importer: Source) -> Program | None:
         return self.fetch(statement.path, importer, statement.span)

@@ -263,6 +263,14 @@ def _denominator(formula: Formula) -> int:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def complexity(size: Size) -> int:
+    """How many terms a size has, those inside floors included; what repeats counts each time it stands."""
+    if not isinstance(size, Formula):
+        return 1
+    inner = (atom.inner for monomial, _ in size.terms for atom in monomial if isinstance(atom, Floor))
+    return len(size.terms) + sum(complexity(part) for part in inner)
+
+
 def symbols(size: Size) -> frozenset[str]:
     """The names of the symbols that occur in the size."""
     return frozenset(_names(size))
@@ -578,7 +586,7 @@ ANY = Domain(1, 1, {0})
 # Decisions
 # ---------------------------------------------------------------------------------------------------------------------
 
-MAX_CLASSES = 65536
+MAX_CLASSES = 4096
 """The most residue classes that a decision looks at; where there are more it is "undecided"."""
 
 

@@ -45,6 +45,11 @@ class Misfit(Exception):
     """A form does not accept a shape."""
 
 
+def listed(words: str) -> tuple[str, ...]:
+    """`a, b c` as ("a", "b c")."""
+    return tuple(re.split(r",\s+", words))
+
+
 def shown(value: object, printer: Any, cycle: bool) -> None:
     """How Hypothesis prints an example: as text, where it would print the fields."""
     for i, line in enumerate(repr(value).split("\n")):
@@ -53,7 +58,7 @@ def shown(value: object, printer: Any, cycle: bool) -> None:
         printer.text(line)
 
 
-# --- text that remembers its pieces -----------------------------------------------------------------------------------
+# --- text that remembers its pieces ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,32 @@ def joined(codes: Sequence[Code], between: Sequence[str], level: int, **more: An
     return Code(tuple(parts), level, any(code.commas for code in codes), **more)
 
 
-# --- what is drawn ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Windows:
+    """How a convolution or a pool moves: a number for each axis."""
+
+    kernel: Shape
+    stride: Shape
+    dilation: Shape
+    mode: str
+    """same, valid or pad."""
+    pad: Shape
+    rounding: str = "exact"
+
+    def fit(self, sizes: Shape) -> Shape:
+        """How many windows there are on each axis."""
+        need(len(sizes) == len(self.kernel))
+        if self.mode == "same":
+            return tuple(ceil(size / s) for size, s in zip(sizes, self.stride))
+        pads = self.pad if self.mode == "pad" else (0,) * len(sizes)
+        every = zip(sizes, self.kernel, self.dilation, pads, self.stride)
+        return tuple(windows(size, d * (k - 1) + 1, (p, p), s, self.rounding) for size, k, d, p, s in every)
+
+    def pad_words(self) -> str:
+        return "x".join(map(str, self.pad)) if len(set(self.pad)) > 1 else str(self.pad[0])
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +196,11 @@ class Form:
     """Whether it makes an element, so that its label can be frozen."""
     residual: Callable[[Shape, Env, int], Shape] | None = None
     """`run` with another stride, for a call of a block that has a stride."""
+
+
+def same(words: str, level: int = ATOM) -> Form:
+    """A form that leaves the shape, and makes no element: `identity`. The shape of `match` is found elsewhere."""
+    return Form(text(words, level), lambda shape, env: shape, solid=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +274,7 @@ class Program:
     _repr_pretty_ = shown
 
 
-# --- the arithmetic, a second time -------------------------------------------------------------------------------------
+# --- the arithmetic, a second time -----------------------------------------------------------------------------------
 
 
 def windows(size: int, reach: int, pad: tuple[int, int], stride: int, rounding: str) -> int:
@@ -287,7 +322,7 @@ def matched(x: Shape, target: Shape) -> Shape:
     return target
 
 
-# --- chance ------------------------------------------------------------------------------------------------------------
+# --- chance ----------------------------------------------------------------------------------------------------------
 
 
 class Dice(Protocol):
@@ -323,22 +358,22 @@ class Thrown:
 
 COMMENTS = ("# a note", "#", "# -> | + * ( [ : 3 x", "# 16×16 é \u2192 \U0001f642", '# "quotes" # twice')
 ACTIVATIONS = ("RELU", "TANH", "SIGMOID", "RELU6", "LEAKY_RELU", "LRELU 0.2", "ELU", "GELU", "SILU", "swish", "relu")
-FLAGS = (
-    "relu",
-    "bn",
-    "bn relu",
-    "tanh",
-    "linear",
-    "nonorm",
-    "nobias",
-    "bias",
-    "init=he",
-    "init=0.01",
-    "bias_init=1",
-    "bn nobias gelu",
-    "nobias silu",
-    "bias_init=-1",
+FLAGS = listed(
+    "relu, bn, bn relu, tanh, linear, nonorm, nobias, bias, init=he, init=0.01, bias_init=1, bias_init=-1, "
+    "bn nobias gelu, nobias silu"
 )
+DEFAULTS = listed(
+    "CONV bn relu, CONV relu, CONV nobias, CONV bn init=xavier, FC relu, DROPOUT 0.3, BN momentum=0.05, LRN n=3, "
+    "CONV valid, conv k=1, CONV floor, POOL k=3 /2 ceil"
+)
+ON_MAPS = listed("conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction")
+ON_VECTORS = listed("fc, activation, fc, norm")
+COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
+SHIPPED = listed(
+    "residual, residual, branch_block, inception, fire, dense, fractal, stage, preact, wide, resnext, transition, "
+    "mlpconv"
+)
+"""Methods of the author: what a step of a path may be. Simple things stand first."""
 
 
 class Author:
@@ -411,30 +446,37 @@ class Author:
         return self.named(name)
 
     def default_of(self, v: int) -> Number:
-        """A default with this value: a number, the channels of the block's input, a multiple of an earlier parameter."""
+        """A default with this value: a number, the channels of the input, a multiple of an earlier parameter."""
         assert self.params is not None
         ways = [self.literal(v)]
         if self.enters[0] == v:
             ways.append(Number(text("C"), lambda shape, env: shape[0]))
-        for other in self.params:
-            if other.value is not None and v % other.value == 0:
-                name, times = other.name, v // other.value
-                ways.append(Number(text(f"{times}*{name}", PRODUCT), lambda shape, env: times * env[name]))
-                break
+        parts = [param for param in self.params if param.value is not None and v % param.value == 0]
+        if parts:
+            name, times = parts[0].name, v // (parts[0].value or 1)
+            ways.append(Number(text(f"{times}*{name}", PRODUCT), lambda shape, env: times * env[name]))
         return self.dice.pick(ways)
 
     def of_channels(self, kind: str, v: int) -> Number:
         q = self.dice.between(2, 4)
-        ways: Sequence[tuple[str, int, Callable[[int], int | Fraction]]] = (
-            ("C", ATOM, lambda c: c), (f"{q}*C", PRODUCT, lambda c: q * c), (f"C/{q}", PRODUCT, lambda c: Fraction(c, q)),
-            (f"C + {q}", SUM, lambda c: c + q), (f"C - {q}", SUM, lambda c: c - q), (f"-C + {5 * q}", SUM, lambda c: 5 * q - c),
+        arithmetic: Sequence[tuple[str, int, Callable[[int], int | Fraction]]] = (
+            ("C", ATOM, lambda c: c),
+            (f"{q}*C", PRODUCT, lambda c: q * c),
+            (f"C/{q}", PRODUCT, lambda c: Fraction(c, q)),
+            (f"C + {q}", SUM, lambda c: c + q),
+            (f"C - {q}", SUM, lambda c: c - q),
+            (f"-C + {5 * q}", SUM, lambda c: 5 * q - c),
             (f"2*C - C/{q}", SUM, lambda c: 2 * c - Fraction(c, q)),
-        ) if kind == "channels" else (
-            (f"floor(C/{q})", ATOM, lambda c: floor(Fraction(c, q))), (f"ceil(C/{q})", ATOM, lambda c: ceil(Fraction(c, q))),
-            (f"max(C, {v})", ATOM, lambda c: max(c, v)), (f"min(C, {v})", ATOM, lambda c: min(c, v)),
+        )
+        functions: Sequence[tuple[str, int, Callable[[int], int | Fraction]]] = (
+            (f"floor(C/{q})", ATOM, lambda c: floor(Fraction(c, q))),
+            (f"ceil(C/{q})", ATOM, lambda c: ceil(Fraction(c, q))),
+            (f"max(C, {v})", ATOM, lambda c: max(c, v)),
+            (f"min(C, {v})", ATOM, lambda c: min(c, v)),
             (f"round(C/{q})", ATOM, lambda c: floor(Fraction(c, q) + Fraction(1, 2))),
             (f"floor(0.5*C + {q})", ATOM, lambda c: floor(Fraction(c, 2) + q)),
-        )  # fmt: skip
+        )
+        ways = arithmetic if kind == "channels" else functions
         words, level, function = self.dice.pick(ways)
 
         def value(shape: Shape, env: Env) -> int:
@@ -495,43 +537,9 @@ class Author:
     def step(self, shape: Shape, env: Env, depth: int) -> Form:
         """One element of a path, which takes the shape before it."""
         self.room -= 1
-        kinds = (
-            (
-                "conv",
-                "activation",
-                "conv",
-                "pool",
-                "conv",
-                "pool",
-                "norm",
-                "deconv",
-                "upsample",
-                "conv",
-                "norm",
-                "conv",
-                "reduction",
-            )
-            if len(shape) > 1
-            else ("fc", "activation", "fc", "norm")
-        )
-        deeper = (
-            "join",
-            "group",
-            "repeat",
-            "join",
-            "decide",
-            "loop",
-            "call",
-            "call",
-            "bracket",
-            "use",
-            "claim",
-            "skip",
-            "skip",
-        )
-        deeper += ("prelude",) * (7 if len(shape) == 3 else 1)
+        kinds = ON_MAPS if len(shape) > 1 else ON_VECTORS
         if depth and self.room > 0 and self.coin():
-            kinds = deeper
+            kinds = COMPOUND + ("prelude",) * (7 if len(shape) == 3 else 1)
         form: Form | None = getattr(self, self.dice.pick(kinds))(shape, env, depth)
         return self.fitting(form, shape, env)
 
@@ -633,17 +641,12 @@ class Author:
         """`3x3`, `k=3`, `(1+2) x 3`: one number for each axis."""
         if len(set(sizes)) == 1 and (len(sizes) == 1 or self.coin(4)):
             return f"{key}={sizes[0]}"
-        return (
-            "x".join(map(str, sizes))
-            if self.coin(2) or key != "k"
-            else self.dice.pick(
-                (
-                    " x ".join(map(str, sizes)),
-                    f"(0+{sizes[0]}) x " + " x ".join(map(str, sizes[1:])),
-                    "k=" + "x".join(map(str, sizes)),
-                    "×".join(map(str, sizes)),
-                )
-            )
+        joined_sizes = "x".join(map(str, sizes))
+        if key != "k" or self.coin():
+            return joined_sizes
+        apart = " x ".join(map(str, sizes[1:]))
+        return self.dice.pick(
+            (f"{sizes[0]} x {apart}", f"(0+{sizes[0]}) x {apart}", f"k={joined_sizes}", "×".join(map(str, sizes)))
         )
 
     def stride_words(self, stride: tuple[int, ...]) -> str:
@@ -655,74 +658,49 @@ class Author:
     def conv(self, shape: Shape, env: Env, depth: int = 0, keep: bool = False, channels: Number | None = None) -> Form:
         """A convolution; with `keep`, one that leaves height and width."""
         axes = len(shape) - 1
+        ones = (1,) * axes
         mode = "same" if keep else self.dice.pick(("same", "same", "valid", "pad"))
         kernel = self.per_axis(axes, 1, 5) if self.coin() else (self.conv_default["kernel"],) * axes
-        stride = (1,) * axes if keep or self.coin() else self.per_axis(axes, 1, 3)
-        dilation = (2,) * axes if self.coin(6) else (1,) * axes
+        stride = ones if keep or self.coin() else self.per_axis(axes, 1, 3)
+        dilation = (2,) * axes if self.coin(6) else ones
         pad = self.per_axis(axes, 0, 2)
         if mode != "same":
             kernel = tuple(min(k, n) for k, n in zip(kernel, shape[1:]))
-            dilation = (
-                (1,) * axes if any(d * (k - 1) + 1 > n for d, k, n in zip(dilation, kernel, shape[1:])) else dilation
-            )
+            if any(d * (k - 1) + 1 > n for d, k, n in zip(dilation, kernel, shape[1:])):
+                dilation = ones
         n = channels or self.number(shape, env, 1, 16)
         both = gcd(shape[0], n.value(shape, env))
         groups = self.dice.pick([g for g in range(1, both + 1) if both % g == 0]) if self.coin(3) else 1
-        run = self.conv_run(n, kernel, stride, dilation, mode, pad, groups, "exact")
-        rounding = "exact"
+        moves = Windows(kernel, stride, dilation, mode, pad)
         try:
-            run(shape, env)
+            moves.fit(shape[1:])
         except Misfit:
-            rounding, run = "floor", self.conv_run(n, kernel, stride, dilation, mode, pad, groups, "floor")
-        return self.written_conv(shape, n, kernel, stride, dilation, mode, pad, groups, rounding, run)
+            moves = replace(moves, rounding="floor")
+        return self.convolution(shape, n, moves, groups)
 
-    def conv_run(
-        self,
-        n: Number,
-        kernel: Shape,
-        stride: Shape,
-        dilation: Shape,
-        mode: str,
-        pad: Shape,
-        groups: int,
-        rounding: str,
-    ) -> Run:
+    def convolution(self, shape: Shape, n: Number, moves: Windows, groups: int = 1) -> Form:
+        """A convolution as written: its arguments in some order, those that are the default left out."""
+
         def run(shape: Shape, env: Env) -> Shape:
-            need(len(shape) == len(kernel) + 1)
             out = n.value(shape, env)
             need(shape[0] % groups == 0 and out % groups == 0)
-            sizes = []
-            for size, k, s, d, p in zip(shape[1:], kernel, stride, dilation, pad):
-                if mode == "same":
-                    sizes.append(ceil(size / s))
-                else:
-                    p = p if mode == "pad" else 0
-                    sizes.append(windows(size, d * (k - 1) + 1, (p, p), s, rounding))
-            return limited((out, *sizes))
+            return limited((out, *moves.fit(shape[1:])))
 
-        return run
-
-    def written_conv(
-        self, shape: Shape, n: Number, kernel: Shape, stride: Shape, dilation: Shape, mode: str, pad: Shape, groups: int, rounding: str, run: Run
-    ) -> Form:  # fmt: skip
-        """The arguments in some order, those that are the default left out."""
-        default = self.conv_default
+        default, kernel, dilation = self.conv_default, moves.kernel, moves.dilation[0]
         rest: list[str | Code] = []
-        if set(stride) != {1}:
-            rest.append(self.stride_words(stride))
-        if mode == "pad":
-            words = "x".join(map(str, pad)) if len(set(pad)) > 1 else str(pad[0])
-            rest.append(self.dice.pick((f"pad={words}", f"pad {words}")))
-        elif mode != default["mode"] or self.coin(6):
-            rest.append(mode)
-        if mode != "same" and rounding != default["rounding"]:
-            rest.append(rounding)
-        if dilation[0] != 1:
-            rest.append(self.dice.pick((f"dilation={dilation[0]}", f"dilation {dilation[0]}")))
+        if set(moves.stride) != {1}:
+            rest.append(self.stride_words(moves.stride))
+        if moves.mode == "pad":
+            rest.append(self.dice.pick((f"pad={moves.pad_words()}", f"pad {moves.pad_words()}")))
+        elif moves.mode != default["mode"] or self.coin(6):
+            rest.append(moves.mode)
+        if moves.mode != "same" and moves.rounding != default["rounding"]:
+            rest.append(moves.rounding)
+        if dilation != 1:
+            rest.append(self.dice.pick((f"dilation={dilation}", f"dilation {dilation}")))
         if groups != 1:
             rest.append(self.dice.pick((f"groups={groups}", f"groups {groups}")))
         rest += self.flags()
-        plain = set(kernel) == {default["kernel"]}
         head = self.dice.pick(("CONV", "CONV", "CONV", "conv", "Convolution"))
         out = bound(n.code, ATOM)
         if not rest and len(set(kernel)) == 1 and str(n.code).isdigit() and self.coin(8):
@@ -730,7 +708,7 @@ class Author:
         if len(kernel) > 1 and self.coin(8):
             made = self.element(shape, head, [out, *rest], run)
             return replace(made, code=replace(made.code, parts=("x".join(map(str, kernel)), " ", *made.code.parts)))
-        if not plain or self.coin():
+        if set(kernel) != {default["kernel"]} or self.coin():
             rest.insert(0, self.extent(kernel, "k"))
         at = self.dice.between(0, len(rest)) if self.coin(4) else 0
         return self.element(shape, head, [*rest[:at], out, *rest[at:]], run)
@@ -775,23 +753,11 @@ class Author:
         )
         stride = self.per_axis(axes, 1, 3) if self.coin() else kernel
         pad = tuple(self.dice.between(0, k // 2) for k in kernel) if mode == "pad" else (0,) * axes
-        rounding = self.dice.pick(("exact", "floor", "ceil"))
-
-        def windowed(rounding: str) -> Run:
-            def run(shape: Shape, env: Env) -> Shape:
-                need(len(shape) == axes + 1)
-                sizes = zip(shape[1:], kernel, stride, pad)
-                return (
-                    shape[0],
-                    *(ceil(n / s) if mode == "same" else windows(n, k, (p, p), s, rounding) for n, k, s, p in sizes),
-                )
-
-            return run
-
+        moves = Windows(kernel, stride, (1,) * axes, mode, pad, self.dice.pick(("exact", "floor", "ceil")))
         try:
-            windowed(rounding)(shape, env)
+            moves.fit(shape[1:])
         except Misfit:
-            rounding = self.dice.pick(("floor", "ceil"))
+            moves = replace(moves, rounding=self.dice.pick(("floor", "ceil")))
         args: list[str | Code] = []
         if set(kernel) != {default["kernel"]} or self.coin():
             args.append(self.extent(kernel, "k"))
@@ -801,15 +767,20 @@ class Author:
         if mode == "same":
             args.append("same")
         elif mode == "pad":
-            args.append("pad=" + ("x".join(map(str, pad)) if len(set(pad)) > 1 else str(pad[0])))
-        if mode != "same" and rounding != default["rounding"]:
-            args.append(rounding)
+            args.append(f"pad={moves.pad_words()}")
+        if mode != "same" and moves.rounding != default["rounding"]:
+            args.append(moves.rounding)
         if average and self.coin(3):
             args.append(self.dice.pick(("exclude_pad", "include_pad")))
         head = self.dice.pick(("AVGPOOL", "MEANPOOL")) if average else self.dice.pick(("MAXPOOL", "POOL", "pool"))
-        return self.element(shape, head, args, windowed(rounding))
+        return self.element(shape, head, args, lambda shape, env: (shape[0], *moves.fit(shape[1:])))
 
     # --- operators
+
+    def label(self, name: str) -> Form:
+        """A tensor from before."""
+        found = self.labels[name]
+        return Form(text(name), lambda shape, env: found, held=True, solid=False)
 
     def skip(self, shape: Shape, env: Env, depth: int = 0) -> Form | None:
         """What there is, and a tensor from before."""
@@ -817,11 +788,8 @@ class Author:
         if not self.in_net or not fits:
             return None
         name = self.dice.pick(fits)
-        found = self.labels[name]
-        label = Form(text(name), lambda shape, env: found, held=True, solid=False)
-        identity = Form(text("identity"), lambda shape, env: shape, solid=False)
-        kind = self.dice.pick(("|", "+", "mean")) if found == shape else "|"
-        return self.joining(kind, [identity, label], shape, env)
+        kind = self.dice.pick(("|", "+", "mean")) if self.labels[name] == shape else "|"
+        return self.joining(kind, [same("identity"), self.label(name)], shape, env)
 
     def group(self, shape: Shape, env: Env, depth: int) -> Form:
         inner = self.path(shape, env, depth - 1)
@@ -938,27 +906,24 @@ class Author:
         target = first.run(shape, env)
         branches = [first]
         for _ in range(self.dice.pick((1, 1, 2))):
-            branches.append(
-                self.branch(shape, target, env, kind)
-                or replace(first, code=text("identity"), run=lambda shape, env: shape, solid=False)
-            )
+            branches.append(self.branch(shape, target, env, kind) or same("identity"))
         if self.coin(4) and not branches[-1].held:
             branches.reverse()
         return self.joining(kind, branches, shape, env)
 
     def branch(self, shape: Shape, target: Shape, env: Env, kind: str) -> Form | None:
-        """A branch that fits one that ends in `target`: in all axes for a sum, in height and width for a concatenation."""
+        """A branch that fits one that ends in `target`: in all axes for a sum, in height and width to concatenate."""
         exact = kind != "|"
         ways = ["identity", "label", "match", "bridge", "bridge"]
         way = self.dice.pick(ways)
         if way == "identity":
-            return Form(text("identity"), lambda shape, env: shape, solid=False)
+            return same("identity")
         if way == "match" and exact and self.conv_default["mode"] == "same":
-            return Form(text("match"), lambda shape, env: (), solid=False)
+            return same("match")
         if way == "label" and self.in_net and self.labels:
             name = self.dice.pick(list(self.labels))
             found = self.labels[name]
-            label = Form(text(name), lambda shape, env: found, held=True, solid=False)
+            label = self.label(name)
             if len(found) == len(target) and (found[1:] == target[1:] if not exact else found == target):
                 return label
             step = self.bridge(found, target, {}, exact)
@@ -983,16 +948,13 @@ class Author:
         axes = len(shape) - 1
         ones = (1,) * axes
         if stride is not None and self.coin():
-            form = ("same", (3,) * axes, (stride,) * axes, ones)
-        elif self.symbolic and any(not 0 <= a - b <= 4 for a, b in zip(shape[1:], target[1:])):
+            return self.convolution(shape, n, Windows((3,) * axes, (stride,) * axes, ones, "same", ones))
+        if self.symbolic and any(not 0 <= a - b <= 4 for a, b in zip(shape[1:], target[1:])):
             return None
-        else:  # W - k + 2p + 1 = W'
-            pad = tuple(max(0, (b - a + 1) // 2) for a, b in zip(shape[1:], target[1:]))
-            kernel = tuple(a - b + 2 * p + 1 for a, b, p in zip(shape[1:], target[1:], pad))
-            form = ("pad", kernel, ones, pad)
-        mode, kernel, strides, pad = form
-        run = self.conv_run(n, kernel, strides, ones, mode, pad, 1, "exact")
-        return self.written_conv(shape, n, kernel, strides, ones, mode, pad, 1, "exact", run)
+        # W - k + 2p + 1 = W'
+        pad = tuple(max(0, (b - a + 1) // 2) for a, b in zip(shape[1:], target[1:]))
+        kernel = tuple(a - b + 2 * p + 1 for a, b, p in zip(shape[1:], target[1:], pad))
+        return self.convolution(shape, n, Windows(kernel, ones, ones, "pad", pad))
 
     def joining(self, kind: str, branches: list[Form], shape: Shape, env: Env, sure: bool = True) -> Form | None:
         """The branches with their operator between them. `sure`: whether it is known what comes out of each."""
@@ -1165,17 +1127,12 @@ class Author:
         name = self.dice.pick(("f", "inner"))
         default = None
         if self.coin(3):
-            default = self.dice.pick((
-                Form(text("identity"), lambda shape, env: shape), Form(text("RELU"), lambda shape, env: shape),
-                Form(text("BN -> TANH", SEQ), lambda shape, env: shape),
-            ))  # fmt: skip
+            default = self.dice.pick((same("identity"), same("RELU"), same("BN -> TANH", SEQ)))
         self.params.append(Parameter(name, None, default))
 
         def f() -> Form:
             return Form(text(name), lambda shape, env: env[name](shape))
 
-        identity = Form(text("identity"), lambda shape, env: shape)
-        match = Form(text("match"), lambda shape, env: ())
         relu = Form(text(self.dice.pick(ACTIVATIONS[:3]), element=True), lambda shape, env: shape)
         kind = self.dice.pick(("chain", "residual", "dense", "twice", "mean", "repeat", "both"))
         if kind == "chain":
@@ -1186,9 +1143,8 @@ class Author:
             return Form(text(f"{name} * 2", PRODUCT), lambda shape, env: env[name](env[name](shape)))
         env = ChainMap({name: lambda shape: shape}, env)
         operator = {"residual": "+", "dense": "|", "mean": "mean", "both": "+"}[kind]
-        second = {"residual": match, "both": f()}.get(kind, identity)
-        if kind == "residual" and self.conv_default["mode"] != "same":
-            second = identity
+        shortcut = same("match" if self.conv_default["mode"] == "same" else "identity")
+        second = {"residual": shortcut, "both": f()}.get(kind, same("identity"))
         made = self.joining(operator, [f(), second], shape, env, sure=False)
         assert made is not None
         return self.sequence([made, relu]) if self.coin() else made
@@ -1203,7 +1159,7 @@ class Author:
         env[n] = self.frame[n] = value
         end = self.dice.pick(("", "end"))
         if end:
-            self.params.append(Parameter(end, None, Form(text("identity"), lambda shape, env: shape), late=True))
+            self.params.append(Parameter(end, None, same("identity"), late=True))
             env[end] = lambda shape: shape
         base, step = self.path(shape, env, 0, 2), self.path(shape, env, 0, 2)
         others = [param for param in self.params if param.name != n]
@@ -1244,24 +1200,9 @@ class Author:
         """A call of a shipped block."""
         if self.conv_default["mode"] != "same" or self.conv_default["kernel"] != 3:
             return None
-        kinds = (
-            "residual",
-            "residual",
-            "inception",
-            "fire",
-            "dense",
-            "fractal",
-            "stage",
-            "preact",
-            "wide",
-            "resnext",
-            "transition",
-            "mlpconv",
-            "branch_block",
-        )
         if len(shape) != 3:
             return self.fractal(shape, env, depth) if len(shape) > 1 else None
-        form: Form | None = getattr(self, self.dice.pick(kinds))(shape, env, depth)
+        form: Form | None = getattr(self, self.dice.pick(SHIPPED))(shape, env, depth)
         return form
 
     def written_call(self, name: str, args: Sequence[str | Number | Form], run: Run, **more: Any) -> Form:
@@ -1435,9 +1376,7 @@ class Author:
                 if self.coin(3):
                     form = self.asserted(form, shape, self.net) if main is not None else form
                 shape = main = form.run(shape, self.net)
-                label = (
-                    self.fresh(self.dice.pick(("a", "conv", "block.".replace(".", "_"), "é"))) if self.coin() else ""
-                )
+                label = self.fresh(self.dice.pick(("a", "conv", "part_", "é"))) if self.coin() else ""
                 line = Code((f"{label} = ", form.code) if label else (form.code,))
                 statements.append(line)
                 if label:
@@ -1459,14 +1398,12 @@ class Author:
             statements.append(
                 text("freeze " + self.dice.pick((", ", " ")).join(dict.fromkeys([solid[0], self.dice.pick(solid)])))
             )
-        made = (
-            self.made_from(header, replaceable)
-            if header is not None and replaceable and not self.symbolic and self.coin(6)
-            else []
-        )
-        code, live = self.assembled(
-            header, given, statements, made, {line for _, line, _, _ in replaceable} if made else set()
-        )
+        made: list[Code] = []
+        replaced = None
+        if header is not None and replaceable and not self.symbolic and self.coin(6):
+            label, replaced, before, after = self.dice.pick(replaceable)
+            made = self.made_from(header, label, before, after)
+        code, live = self.assembled(header, given, statements, made, replaced)
         sites = tuple(self.sites(live))
         return Program(code, tuple(size for _, size in inputs), tuple(outputs), tuple(training), sites, tuple(declared))
 
@@ -1518,22 +1455,7 @@ class Author:
         """What holds for all elements that follow."""
         lines = []
         for _ in range(self.dice.pick((0, 0, 1, 2))):
-            kind = self.dice.pick(
-                (
-                    "CONV bn relu",
-                    "CONV relu",
-                    "CONV nobias",
-                    "CONV bn init=xavier",
-                    "FC relu",
-                    "DROPOUT 0.3",
-                    "BN momentum=0.05",
-                    "CONV valid",
-                    "conv k=1",
-                    "CONV floor",
-                    "POOL k=3 /2 ceil",
-                    "LRN n=3",
-                )
-            )
+            kind = self.dice.pick(DEFAULTS)
             if kind == "CONV valid":
                 self.conv_default["mode"] = "valid"
             elif kind == "CONV floor":
@@ -1549,9 +1471,9 @@ class Author:
         """A line: a path from where the main one stands, or from a label."""
         if self.labels and self.coin(5):
             name = self.dice.pick(list(self.labels))
-            found = self.labels[name]
-            label = Form(text(name), lambda shape, env: found, held=True, solid=False)
-            return label if self.coin(6) else self.sequence([label, *self.steps(found, self.net, 2, 2)])
+            if self.coin(6):
+                return self.label(name)
+            return self.sequence([self.label(name), *self.steps(self.labels[name], self.net, 2, 2)])
         forms = self.steps(shape, self.net, 3, 3)
         return self.lines(forms) if len(forms) > 1 and self.coin(5) else self.sequence(forms)
 
@@ -1564,8 +1486,7 @@ class Author:
             both = Form(Code((f"({left} {kind} {right})",)), lambda shape, env: out, held=True)
             return self.sequence([both, *self.steps(out, self.net, 2, 2)])
         name, shape = inputs[self.dice.between(0, 1)]
-        label = Form(text(name), lambda _, env: shape, held=True, solid=False)
-        return self.sequence([label, *self.steps(shape, self.net, 2, 2)])
+        return self.sequence([self.label(name), *self.steps(shape, self.net, 2, 2)])
 
     def let_line(self, shape: Shape) -> Code:
         """A number, a block or a side path."""
@@ -1587,14 +1508,13 @@ class Author:
         name = self.dice.pick(list(self.labels))
         found = self.labels[name]
         steps = self.steps(found, self.net, 1, 2)
-        form = self.sequence([Form(text(name), lambda shape, env: found, held=True), *steps])
+        form = self.sequence([self.label(name), *steps])
         side = self.fresh("s")
         self.labels[side] = form.run(found, self.net)
         return Code((f"let {side} = ", form.code))
 
-    def made_from(self, header: Code, replaceable: list[tuple[str, Code, Shape, Shape]]) -> list[Code]:
-        """`net b = a with`, one of whose lines is replaced by another of the same shape."""
-        label, _, before, after = self.dice.pick(replaceable)
+    def made_from(self, header: Code, label: str, before: Shape, after: Shape) -> list[Code]:
+        """`net b = a with`, where a line is replaced by another of the same shape, if one element makes that."""
         self.numbers = []
         step = self.bridge(before, after, {}, exact=True)
         base = str(header).removeprefix("net ").partition("(")[0]
@@ -1606,7 +1526,7 @@ class Author:
         return lines
 
     def assembled(
-        self, header: Code | None, given: list[Code], statements: list[Code], made: list[Code], replaced: set[Code]
+        self, header: Code | None, given: list[Code], statements: list[Code], made: list[Code], replaced: Code | None
     ) -> tuple[Code, list[Code]]:
         """The lines of the file, blocks before or after the network, and the pieces that are elaborated."""
         blocks = [block.code for block in self.blocks.values()]
@@ -1619,7 +1539,7 @@ class Author:
             parts.append(f"  {self.dice.pick(COMMENTS)}\n" if self.coin(8) else "\n")
         if self.coin(4):
             parts[-1] = ""
-        return Code(tuple(parts)), [*(line for line in statements if line not in replaced), *made]
+        return Code(tuple(parts)), [*(line for line in statements if line is not replaced), *made]
 
     def sites(self, live: list[Code]) -> Iterator[Site]:
         """Every place that is elaborated and can be broken."""
@@ -1646,7 +1566,7 @@ class Author:
             yield from visit(todo.pop(), None)
 
 
-# --- strategies ---------------------------------------------------------------------------------------------------------
+# --- strategies ------------------------------------------------------------------------------------------------------
 
 
 def draw_program(draw: st.DrawFn, symbolic: bool) -> Program:
@@ -1665,20 +1585,25 @@ def programs(draw: st.DrawFn) -> Program:
 
 @st.composite
 def symbolic_programs(draw: st.DrawFn) -> Program:
-    """Networks that make sense with open heights and widths: `with_inputs("3 x H x W")`. The text has sizes that fit."""
+    """Networks for open heights and widths, `with_inputs("3 x H x W")`. The text itself has sizes that fit."""
     return draw_program(draw, symbolic=True)
 
 
+WORDS = """
+    CONV POOL MAXPOOL AVGPOOL FC GAP BN RELU LRN DROPOUT FLATTEN UPSAMPLE DECONV SOFTMAX conv relu bn conv3-8
+    net block import input output default freeze let with if then else for in do and or not x
+    identity match mean residual basic bottleneck stage fire inception dense_block fractal transition preact
+    a b c f n i C H W D a.b é same valid floor ceil max min round pad groups stride k init he nobias linear bias
+    -> + | * / - = == != < <= > >= : ; , . .. ( ) [ ] ( ) ? # " ' { } × → & @ \\ ~
+    0 1 2 3 4 8 16 0.5 1e3 1e-4 1e99 3x3 1x1 3x 2x2x2 0x0 /2 /0 /(1+1) 1/3 f(n-1) f(2,c=3) (CONV_4)*2
+    999999999 1000000000000000000 99999999999999999999
+"""
 VOCABULARY = (
-    *["CONV", "POOL", "MAXPOOL", "AVGPOOL", "FC", "GAP", "BN", "RELU", "LRN", "DROPOUT", "FLATTEN", "UPSAMPLE", "DECONV", "SOFTMAX", "conv", "relu", "bn", "conv3-8"],
-    *["net", "block", "import", "input", "output", "default", "freeze", "let", "with", "if", "then", "else", "for", "in", "do", "and", "or", "not", "x"],
-    *["identity", "match", "mean", "residual", "basic", "bottleneck", "stage", "fire", "inception", "dense_block", "fractal", "transition", "preact"],
-    *["a", "b", "c", "f", "n", "i", "C", "H", "W", "D", "a.b", "é", "same", "valid", "floor", "ceil", "max", "min", "round", "pad", "groups", "stride", "k", "init", "he", "nobias", "linear"],
-    *["->", "+", "|", "*", "/", "-", "=", "==", "!=", "<", "<=", ">", ">=", ":", ";", ",", ".", "..", "(", ")", "[", "]", "(", ")", "?", "#", '"', "'", "{", "}", "×", "→", "&", "@", "\\", "~"],
-    *["0", "1", "2", "3", "4", "8", "16", "0.5", "1e3", "1e-4", "1e99", "3x3", "1x1", "3x", "2x2x2", "0x0", "/2", "/0", "/(1+1)", "999999999", "1000000000000000000", "99999999999999999999", "1/3"],
-    "\n", "\n", "\n", "\r\n", "\r", "\t", " ", "input 3 x 8 x 8\n", "net n\n", "input 3 x H x W\n", "(CONV 4) * 2", "f(2, c=3)", 'import "lenet5"\n',
-    "block f(n, c=C) = ", "f(n-1)", "\n  ", "# c\n", "\0", "\u2028", "\ufeff", "\U0001f642", "\x0b", "\x0c", "\x85",
-)  # fmt: skip
+    *WORDS.split(),
+    *("\n", "\n", "\n", "\n  ", "# c\n", "input 3 x 8 x 8\n", "net n\n", "input 3 x H x W\n", 'import "lenet5"\n'),
+    *("block f(n, c=C) = ", "(CONV 4) * 2", "\r\n", "\r", "\t", " ", "\x0b", "\x0c", "\x85", "\0", "\u2028", "\ufeff"),
+)
+"""What soups are made of: words, operators, numbers good and bad, and characters that files should not hold."""
 
 
 def pieces_of(source: str) -> list[str]:

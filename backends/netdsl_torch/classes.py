@@ -102,6 +102,9 @@ class Class:
                 text = to_python(formula, {name: param.name for name, param in self.roots.items()})
                 return (f"({text})" if column[0].factor and " " in text else text), set(names)
         values = {h.value for h in column}
+        known = self.roots.get(column[0].hint)
+        if known is not None and known.values == tuple(h.value for h in column) and len(values | {1}) > 1:
+            return known.name, {known.root}  # `stride` of the shortcut is the block's stride
         return (repr(values.pop()), set()) if len(values) == 1 else ("", set())
 
     @cached_property
@@ -402,7 +405,7 @@ def _suffixes(group: list[Class], plan: Plan) -> list[str]:
         return [""]
     for name in (given.name for given in group[0].body.arguments):
         found = [{plan.given(body).get(name) for body in cls.bodies} for cls in group]
-        values = [str(next(iter(v))) if len(v) == 1 else "" for v in found]
+        values = [str(next(iter(v))) if len(v) == 1 and None not in v else "" for v in found]
         if all(values) and len(set(values)) == len(values):
             return values
     projects = [any(node.origin and node.origin[0].text == "match" for node in cls.body.nodes) for cls in group]

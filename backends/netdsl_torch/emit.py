@@ -258,7 +258,7 @@ def class_name_of(net: Net) -> str:
     for first in range(len(words)):
         for last in range(first + 1, len(words) + 1):
             joined = "".join(words[first:last])
-            if joined.lower() == wanted and joined[0].isalpha():
+            if joined.lower() == wanted and joined[0].isupper():
                 return free_class_name(joined)
     return class_name(net.name)
 

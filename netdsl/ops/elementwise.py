@@ -128,6 +128,14 @@ class BatchNorm(Elementwise):
     eps: float = 1e-5
     momentum: float = 0.1
 
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        if given["eps"] <= 0:
+            raise ShapeFault("E0202", f"eps of BN must be above 0, not {given['eps']:g}")
+        if not 0 <= given["momentum"] <= 1:
+            raise ShapeFault("E0202", f"momentum of BN must be from 0 to 1, not {given['momentum']:g}")
+        return cls(**given)
+
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         known_channels("BN", inputs[0])
         return inputs[0]
@@ -162,6 +170,12 @@ class LRN(Elementwise):
     k: float = 2
     alpha: float = 1e-4
     beta: float = 0.75
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        if given["k"] <= 0 or given["alpha"] < 0 or given["beta"] < 0:
+            raise ShapeFault("E0202", "k of LRN must be above 0, alpha and beta at least 0")
+        return cls(**given)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         if inputs[0].rank < 2:

@@ -4,7 +4,7 @@
     output       N x 1000
 
 11,689,512 parameters, 1,814,073,344 multiply-accumulates for one sample.
-Written by netdsl from resnet18.net, checksum 7e327fd8abd5.
+Written by netdsl from resnet18.net, checksum 6832b7d14520.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ResidualBasicProjection(nn.Module):
         self.bn1 = nn.BatchNorm2d(c)
         self.conv2 = nn.Conv2d(c, c, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(c)
-        self.conv3 = nn.Conv2d(in_channels, c, 1, stride=2, bias=False)
+        self.conv3 = nn.Conv2d(in_channels, c, 1, stride=stride, bias=False)
         self.bn3 = nn.BatchNorm2d(c)
 
     def forward(self, x: Tensor) -> Tensor:
