@@ -374,7 +374,8 @@ class Network(Planner):
         outputs = self.results(definition)
         for label in self.frozen:
             members = [e for e in self.builder.elements if e.group == label.id or e.label == label.id]
-            if not members:
+            value = self.labels.get(label.id)
+            if not members and not (isinstance(value, Held) and value.tensor.failed):
                 labels = list(dict.fromkeys(e.group for e in self.builder.elements if e.group))
                 close = nearest(label.id, labels)
                 self.fail(

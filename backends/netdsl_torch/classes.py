@@ -103,7 +103,12 @@ class Class:
                 return (f"({text})" if column[0].factor and " " in text else text), set(names)
         values = {h.value for h in column}
         known = self.roots.get(column[0].hint)
-        if known is not None and known.values == tuple(h.value for h in column) and len(values | {1}) > 1:
+        if (
+            known is not None
+            and known.root not in self.fixed
+            and known.values == tuple(h.value for h in column)
+            and len(values | {1}) > 1
+        ):
             return known.name, {known.root}  # `stride` of the shortcut is the block's stride
         return (repr(values.pop()), set()) if len(values) == 1 else ("", set())
 
