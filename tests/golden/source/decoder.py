@@ -9,7 +9,7 @@ label, open sizes.
     sizes        H must be a multiple of 4, W must be a multiple of 4
 
 44,066 parameters (43,967 in inference), 7268*H*W + 18 multiply-accumulates for one sample.
-Written by netdsl from decoder.net, checksum cdce384e456f.
+Written by netdsl from decoder.net, checksum 2d99d1a12a1a.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class DecoderStep(nn.Module):
 class Decoder(nn.Module):
     """N x 3 x H x W, N x 1 x H x W -> N x 3 x H x W, N x 3. In training a named tuple, with the auxiliary outputs."""
 
-    def __init__(self, width: int = 8, classes: int = 3) -> None:
+    def __init__(self, classes: int = 3) -> None:
         super().__init__()
         self.s = nn.Conv2d(3, 8, 3, padding=1, bias=False)
         self.s_bn = nn.BatchNorm2d(8)
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         self.aux = nn.Linear(32, classes)
         self.up1 = Up(16, 48)
         self.up2 = Up(8, 24)
-        self.conv1 = nn.ModuleList([*[DecoderStep(width) for _ in range(2)]])
+        self.conv1 = nn.ModuleList([*[DecoderStep(8) for _ in range(2)]])
         self.score = UnevenConv2d(9, classes, 2, sides=(0, 1, 0, 1))
         self.class_fc = nn.Linear(classes, classes)
         self.class_fc2 = nn.Linear(classes, classes)
