@@ -10,7 +10,7 @@ from netdsl.ops import Op
 from netdsl.size import Formula, Size, Traced, symbol, symbols
 from netdsl.source import Origin
 from netdsl.types import Draft, TensorType, Unknown
-from netdsl.values import Num, roots
+from netdsl.values import Num, number_of, roots
 
 
 class Tensor:
@@ -87,8 +87,9 @@ class Builder:
             assert self.parent is not None, "a tensor of another network"
             outer = self.parent.local(tensor)
             type = tensor.type
-            if isinstance(type, TensorType) and self.home is self:
-                type = type.plain()
+            if isinstance(type, TensorType) and isinstance(outer.type, TensorType) and self.home is self:
+                channels = self.parameter("skip_channels", number_of(outer.type.channels)).size
+                type = TensorType((channels, *type.plain().spatial))
             self.captured[tensor] = self.add_input(type, outer.origin, outer.label)
         return self.captured[tensor]
 
@@ -223,7 +224,8 @@ def name_elements(elements: list[Element], taken: set[str]) -> list[str]:
         stem = f"{e.group}_{stem_of(e.op)}" if e.group else stem_of(e.op)
         while True:
             counts[stem] = counts.get(stem, 0) + 1
-            name = stem if e.group and counts[stem] == 1 else f"{stem}{counts[stem]}"
+            number = f"_{counts[stem]}" if stem[-1].isdigit() else str(counts[stem])
+            name = stem if e.group and counts[stem] == 1 else f"{stem}{number}"
             if name not in used:
                 break
         used.add(name)

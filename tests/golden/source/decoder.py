@@ -9,7 +9,7 @@ label, open sizes.
     sizes        H must be a multiple of 4, W must be a multiple of 4
 
 44,066 parameters (43,967 in inference), 7268*H*W + 18 multiply-accumulates for one sample.
-Written by netdsl from decoder.net, checksum 2d99d1a12a1a.
+Written by netdsl from decoder.net, checksum f0fc31106915.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Up(nn.Module):
         16 x H/2 x W/2 -> 8 x H x W
     """
 
-    def __init__(self, c: int, in_channels2: int) -> None:
+    def __init__(self, in_channels: int, c: int, skip_channels: int) -> None:
         super().__init__()
         self.upsample1 = nn.Upsample(scale_factor=2)
-        self.conv1 = nn.Conv2d(in_channels2, c, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels + skip_channels, c, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(c)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -112,8 +112,8 @@ class Decoder(nn.Module):
             *[nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()) for _ in range(3)],
         )
         self.aux = nn.Linear(32, classes)
-        self.up1 = Up(16, 48)
-        self.up2 = Up(8, 24)
+        self.up1 = Up(32, 16, 16)
+        self.up2 = Up(16, 8, 8)
         self.conv1 = nn.ModuleList([*[DecoderStep(8) for _ in range(2)]])
         self.score = UnevenConv2d(9, classes, 2, sides=(0, 1, 0, 1))
         self.class_fc = nn.Linear(classes, classes)
