@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.analysis import Cost, cost
 from netdsl.diagnostic import Diagnostic, SpecError
+from netdsl.domain import Domain, simplified
 from netdsl.driver import Checked, check_source, check_varied
 from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers
 from netdsl.options import Options, UsageError
 from netdsl.prove import Constraint
-from netdsl.size import Domain, Size, simplified, symbols
+from netdsl.size import Size, symbols
 from netdsl.source import Source, place_of
 from netdsl.types import TensorType
 

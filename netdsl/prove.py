@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from netdsl.domain import ANY, Domain, Verdict, solve_at_least, solve_divisible, solve_zero
 from netdsl.record import Record
-from netdsl.size import ANY, Domain, Size, Verdict, solve_at_least, solve_divisible, solve_zero, symbols
+from netdsl.size import Size, symbols
 from netdsl.source import Origin, place_of
 
 

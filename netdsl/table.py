@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from netdsl.analysis import Measure
+from netdsl.domain import Domain
 from netdsl.graph import Call, Graph, Node, Repeat, live, repeat_step, step_names
 from netdsl.net import Net
 from netdsl.ops import Op
-from netdsl.size import Domain, Size
+from netdsl.size import Size
 from netdsl.source import place_of
 from netdsl.types import TensorType
 

@@ -15,23 +15,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from netdsl.domain import ANY, MAX_CLASSES, Domain, Verdict, period, solve_at_least, solve_divisible, solve_zero
 from netdsl.size import (
-    ANY,
-    MAX_CLASSES,
-    Domain,
     Formula,
     Size,
     Traced,
     Value,
-    Verdict,
     ceil_div,
     evaluate,
     floor_div,
     floor_of,
-    period,
-    solve_at_least,
-    solve_divisible,
-    solve_zero,
     substitute,
     symbol,
     symbols,
