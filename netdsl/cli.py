@@ -75,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="netdsl", description="A language and a compiler for neural-network architectures."
     )
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    # prog: else argparse lays out a help page to find it, and imports shutil and the compressors for that
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog="netdsl")
 
     check = commands.add_parser(
         "check",

@@ -549,7 +549,9 @@ class Author:
         """Elements that do not accept this shape, in place of one that does."""
         axes = len(shape) - 1
         if axes == 0:
-            return tuple(Fault(f"({word})", "E0307") for word in ("GAP", "CONV 4", "MAXPOOL", "UPSAMPLE", "LRN"))
+            # Not a name alone: as a block's argument, that is blamed where the block uses it.
+            words = ("GAP -> RELU", "CONV 4", "MAXPOOL 2x2", "UPSAMPLE 2", "LRN n=3")
+            return tuple(Fault(f"({word})", "E0307") for word in words)
         other = "3x3x3" if axes == 2 else "3x3"
         faults = [Fault(f"(CONV {shape[0]} groups={shape[0] + 1})", "E0306"), Fault(f"(CONV 4 {other})", "E0307")]
         if self.symbolic:
