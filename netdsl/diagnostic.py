@@ -48,6 +48,7 @@ CODES = {
     "W0501": "never used",
     "W0502": "no non-linearity",
     "W0503": "the line continues the last branch only",
+    "W0504": "an indented line after a block is not part of it",
 }
 """Every code with its meaning. Codes are stable: a retired one is never given to something else."""
 

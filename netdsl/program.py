@@ -89,7 +89,9 @@ class Loader:
         statements: list[t.Statement] = []
         sections: list[tuple[t.Net | t.NetFrom | None, list[t.Statement]]] = []
         defined: dict[str, Span] = {}
-        for statement in file.statements:
+        for before, statement in zip((None, *file.statements), file.statements):
+            if isinstance(before, t.Block) and isinstance(statement, t.Element) and header is not None:
+                self.warn_of_lost_line(before, statement)
             if isinstance(statement, t.Import):
                 imported = self.follow(statement, file.source)
                 if imported is not None:
@@ -134,6 +136,15 @@ class Loader:
                     diagnose("E0205", f"`{name}` is defined here and by the import", (span,), helps=helps)
                 )
             scope.names[name] = value
+
+    def warn_of_lost_line(self, block: t.Block, line: t.Element) -> None:
+        """A line that is indented below a block looks like its body, and is one of the network."""
+        source = line.span.source
+        if source.line_column(line.span.start)[1] > source.line_column(block.span.start)[1]:
+            message = f"this line is indented below `{block.name.id}`, but not part of it: it is on the main path"
+            helps = (f"several lines need parentheses: `block {block.name.id}(…) = ( … )`", "or take its indent away")
+            others = (Label(block.name.span, "the block ends on its own line"),)
+            self.faults.append(diagnose("W0504", message, (line.span,), others=others, helps=helps))
 
     def before_the_net(self, statement: t.Statement, header: t.Net | t.NetFrom | None) -> None:
         """A line that no network has: its block lacks parentheses, or the header comes too late."""
