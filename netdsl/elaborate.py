@@ -78,9 +78,9 @@ class Elaborator(Repeater):
         return x
 
     def held(self, expr: t.Expr, scope: Scope) -> Tensor | None:
-        """The tensor that an expression names, if it is a label."""
-        while isinstance(expr, t.Group):
-            expr = expr.inner
+        """The tensor with which an expression starts, if that is a label: `a`, `(a -> RELU)`."""
+        while isinstance(expr, t.Group | t.Seq):
+            expr = expr.inner if isinstance(expr, t.Group) else expr.items[0]
         if isinstance(expr, t.Name) and (found := scope.find(expr.id)) and isinstance(found[0], Held):
             return found[0].tensor
         return None

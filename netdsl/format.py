@@ -90,6 +90,8 @@ def expression(e: t.Expr, depth: int = 0) -> str:
         return " -> ".join(map(inner, e.items))
     if isinstance(e, t.Concat):
         return " | ".join(map(inner, e.items))
+    if isinstance(e, t.Product) and isinstance(e.items[0], t.App):  # `conv3-64 * 2`, a word that is written out here
+        return expression(e.replace(items=(t.Group(e.items[0].span, e.items[0]), *e.items[1:])), depth)
     if isinstance(e, t.Sum | t.Product):
         return inner(e.items[0]) + "".join(f" {op} {inner(item)}" for op, item in zip(e.ops, e.items[1:]))
     if isinstance(e, t.Negative):

@@ -211,3 +211,18 @@ def test_a_size_that_is_needed_may_be_given(tmp_path: Path) -> None:
 
 def test_open_sizes_are_names_of_the_net_alone() -> None:
     assert codes("block b() = CONV N\nnet t\ninput 3 x N x N\nb") == ["E0201"]
+
+
+def test_a_path_that_would_be_lost_is_refused() -> None:
+    assert codes(INPUT + "a = CONV 4\nCONV 8 -> a") == ["E0211"]
+    assert codes(INPUT + "a = CONV 4\nCONV 8 -> (a -> RELU)") == ["E0211"]
+    assert output("a = CONV 4\nCONV 4 -> (identity + (a -> RELU))") == (4, 32, 32)
+
+
+def test_a_word_that_is_repeated_is_written_with_parentheses() -> None:
+    from netdsl.format import unparse
+    from netdsl.parse import parse
+    from netdsl.source import Source
+
+    text = unparse(parse(Source("t", INPUT + "conv3-4*2"))[0])
+    assert netdsl.loads(text).params == netdsl.loads(INPUT + "conv3-4*2").params == 112 + 148
