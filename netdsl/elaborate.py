@@ -14,7 +14,7 @@ from netdsl import tree as t
 from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
-from netdsl.evaluate import counted, short
+from netdsl.evaluate import counted, short, ungroup
 from netdsl.ops import BY_SPELLING, Add, Concat, Conv, Mean, Op
 from netdsl.ops.join import JoinFault
 from netdsl.prove import ShapeFault
@@ -196,7 +196,7 @@ class Elaborator(Repeater):
         """Branches on the same input, then the op that joins them. `match` among them takes the others' shape."""
         results: list[Tensor | None] = []
         marks: list[int] = []
-        matches = [i for i, item in enumerate(items) if self.is_match(item, scope)]
+        matches = [i for i, item in enumerate(items) if is_match(item)]
         for i, item in enumerate(items):
             marks.append(len(self.builder.elements))
             results.append(None if i in matches else self.run(item, scope, x))
@@ -222,11 +222,6 @@ class Elaborator(Repeater):
         except ShapeFault as fault:
             self.shape_fault(fault, expr.span)
         return self.failed()
-
-    def is_match(self, expr: t.Expr, scope: Scope) -> bool:
-        while isinstance(expr, t.Group):
-            expr = expr.inner
-        return isinstance(expr, t.Name) and expr.id == "match"
 
     def match(self, x: Tensor, target: Tensor, span: Span, mark: int) -> Tensor:
         """`identity` where the shapes agree, else a 1x1 projection with the stride that makes them so.
@@ -380,6 +375,12 @@ class Elaborator(Repeater):
         if function is None:
             return self.failed()
         return self.apply_function(function, expr, self.is_parameter(expr, scope), x)
+
+
+def is_match(expr: t.Expr) -> bool:
+    """Whether an expression is the word `match`."""
+    inner = ungroup(expr)
+    return isinstance(inner, t.Name) and inner.id == "match"
 
 
 def _bare(expr: t.Call, op: type[Op]) -> str:

@@ -173,7 +173,7 @@ class Network(Planner):
                 break
             sizes.append(size)
         if name in self.options.inputs:
-            sizes = self.replaced(name, self.options.inputs[name], sizes, statement)
+            sizes = self.replaced(name, self.options.inputs[name], sizes)
         type: Draft = TensorType(tuple(sizes)) if sizes else UNKNOWN
         if len(sizes) > 4:
             self.fail(
@@ -215,7 +215,7 @@ class Network(Planner):
             return None
         return value.value if value.trace is None else value.size
 
-    def replaced(self, name: str, wanted: tuple[int, ...], declared: list[Size], statement: t.Input) -> list[Size]:
+    def replaced(self, name: str, wanted: tuple[int, ...], declared: list[Size]) -> list[Size]:
         """The sizes that the caller gives. A name that stands for two different ones is refused."""
         if declared and len(wanted) != len(declared):
             type = TensorType(tuple(declared))

@@ -44,7 +44,7 @@ class Planner(Elaborator):
         header = definition.header
         if isinstance(header, t.Net):
             return own
-        base = self.base_of(header, definition)
+        base = self.base_of(header)
         if base is None:
             raise Stop(self.faults.pop())
         inherited = self.plan(base, self.base_arguments(header, base, scope), [*chain, definition])
@@ -69,7 +69,7 @@ class Planner(Elaborator):
             self.fail("E0202", f"the parameter `{param.name}` of a net is a number", param.span)
         return Poison()
 
-    def base_of(self, header: t.NetFrom, definition: NetDef) -> NetDef | None:
+    def base_of(self, header: t.NetFrom) -> NetDef | None:
         name = header.base.head if isinstance(header.base, t.Call) else header.base
         assert isinstance(name, t.Name)
         if name.id in self.program.nets:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 WIDTH = 110
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
@@ -29,48 +32,37 @@ def laid_out(line: str, indent: int = 0) -> list[str]:
     return out
 
 
-def _outermost(code: str) -> tuple[int, int] | None:
-    """The bracket to break at: the last one on the top level that holds something."""
-    best, depth, start, quote = None, 0, 0, ""
+def _scanned(code: str) -> Iterator[tuple[int, str, int]]:
+    """Every character outside quotes with its place and how many brackets are open after it."""
+    depth, quote = 0, ""
     for i, c in enumerate(code):
         if quote:
             quote = "" if c == quote else quote
-        elif c in "\"'":
+            continue
+        if c in "\"'":
             quote = c
-        elif c in PAIRS:
-            if depth == 0:
-                start = i
-            depth += 1
-        elif c in PAIRS.values():
-            depth -= 1
-            if depth == 0 and i > start + 1:
-                best = (start, i)
+            continue
+        depth += (c in PAIRS) - (c in PAIRS.values())
+        yield i, c, depth
+
+
+def _outermost(code: str) -> tuple[int, int] | None:
+    """The bracket to break at: the last one on the top level that holds something."""
+    best, start = None, 0
+    for i, c, depth in _scanned(code):
+        if c in PAIRS and depth == 1:
+            start = i
+        elif c in PAIRS.values() and depth == 0 and i > start + 1:
+            best = (start, i)
     return best
 
 
 def _split(inside: str) -> list[str]:
     """The arguments between commas on the top level; a comprehension stays whole."""
-    items, depth, start, quote = [], 0, 0, ""
-    for i, c in enumerate(inside):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "\"'":
-            quote = c
-        elif c in PAIRS:
-            depth += 1
-        elif c in PAIRS.values():
-            depth -= 1
-        elif c == "," and depth == 0:
-            items.append(inside[start:i].strip())
-            start = i + 1
-    items.append(inside[start:].strip())
+    commas = [i for i, c, depth in _scanned(inside) if c == "," and depth == 0]
+    items = [inside[a + 1 : b].strip() for a, b in pairwise([-1, *commas, len(inside)])]
     return [item for item in items if item]
 
 
 def _outside_brackets(text: str) -> str:
-    out, depth = [], 0
-    for c in text:
-        depth += (c in PAIRS) - (c in PAIRS.values())
-        if depth == 0:
-            out.append(c)
-    return "".join(out)
+    return "".join(c for _, c, depth in _scanned(text) if depth == 0)
