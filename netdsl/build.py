@@ -30,13 +30,18 @@ class Tensor:
 class Element:
     """A node while its graph is built."""
 
-    __slots__ = ("frozen", "group", "inputs", "label", "op", "origin", "output")
+    __slots__ = ("frozen", "group", "inputs", "label", "op", "origin", "output", "shortcut")
 
     def __init__(
         self, op: Op | Call[Draft] | Repeat[Draft], inputs: list[Tensor], output: Tensor, origin: Origin
     ) -> None:
         self.op, self.inputs, self.output, self.origin = op, inputs, output, origin
-        self.label, self.group, self.frozen = "", "", False
+        self.label, self.group, self.frozen, self.shortcut = "", "", False, False
+
+    @property
+    def about(self) -> tuple[Origin, str, bool, bool]:
+        """What a node says of where it comes from."""
+        return self.origin, self.group, self.frozen, self.shortcut
 
 
 CHANNELS = "C"
@@ -154,7 +159,16 @@ class Builder:
         taken = {tensor.label or f"input{i}" for i, tensor in enumerate(self.inputs)}
         names = name_elements(elements, taken)
         nodes = tuple(
-            Node(name, e.op, tuple(number[id(x)] for x in e.inputs), e.output.type, e.origin, e.group, e.frozen)
+            Node(
+                name,
+                e.op,
+                tuple(number[id(x)] for x in e.inputs),
+                e.output.type,
+                e.origin,
+                e.group,
+                e.frozen,
+                e.shortcut,
+            )
             for name, e in zip(names, elements)
         )
         labels: list[str] = []

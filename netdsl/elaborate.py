@@ -263,6 +263,8 @@ class Elaborator(Repeater):
         except ShapeFault as fault:
             self.shape_fault(fault, span)
             return self.failed()
+        for element in self.builder.elements[before:]:
+            element.shortcut = True
         elements = self.builder.elements  # execution follows the text: a match that is written first runs first
         elements[mark:] = [*elements[before:], *elements[mark:before]]
         return x

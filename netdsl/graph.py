@@ -91,6 +91,8 @@ class Node(Record, Generic[T]):
     group: str = ""
     """The label of the line it belongs to."""
     frozen: bool = False
+    shortcut: bool = False
+    """Whether `match` put it there."""
 
 
 class Graph(Record, Generic[T]):

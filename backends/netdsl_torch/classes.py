@@ -16,8 +16,8 @@ from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_p
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
 from netdsl_torch.initial import Initial
-from netdsl_torch.names import HELPERS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name, unique
-from netdsl_torch.rules import rule_of
+from netdsl_torch.names import FUNCTIONS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name, unique
+from netdsl_torch.rules import HELPERS, rule_of
 
 Body = Graph[TensorType]
 Env = dict[str, Size]
@@ -200,7 +200,7 @@ class Plan:
     @cached_property
     def reserved(self) -> frozenset[str]:
         """What a constructor's parameter cannot be called."""
-        return MODULE_NAMES | IN_CONSTRUCTOR | HELPERS | {cls.name for cls in self.classes}
+        return MODULE_NAMES | IN_CONSTRUCTOR | FUNCTIONS | HELPERS.keys() | {cls.name for cls in self.classes}
 
     @property
     def essence(self) -> object:
@@ -413,5 +413,5 @@ def _suffixes(group: list[Class], plan: Plan) -> list[str]:
         values = [str(next(iter(v))) if len(v) == 1 and None not in v else "" for v in found]
         if all(values) and len(set(values)) == len(values):
             return values
-    projects = [any(node.origin and node.origin[0].text == "match" for node in cls.body.nodes) for cls in group]
+    projects = [any(node.shortcut for node in cls.body.nodes) for cls in group]
     return ["Projection" if p else "" for p in projects]

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from netdsl.analysis import Measure
 from netdsl.graph import Graph, Node, Output, live
 from netdsl.source import Span
 from netdsl.types import TensorType
@@ -15,7 +16,7 @@ from netdsl_torch.classes import Class, Plan
 from netdsl_torch.forward import Comment, Forward
 from netdsl_torch.layout import laid_out
 from netdsl_torch.names import class_name, fields, free_class_name
-from netdsl_torch.rules import helper
+from netdsl_torch.rules import HELPERS
 
 if TYPE_CHECKING:
     from netdsl.net import Net
@@ -93,8 +94,8 @@ class Module:
         return "\n".join(lines)
 
     def helpers(self, body: str) -> list[str]:
-        names = sorted(set(re.findall(r"\bUneven\w+", body)))
-        return [text.rstrip() for text in [*(helper(name) for name in names), *self.plan.initial.helpers()]]
+        names = sorted(set(re.findall(r"\b[A-Z]\w+(?=\()", body)) & set(HELPERS))
+        return [text.rstrip() for text in [*(HELPERS[name] for name in names), *self.plan.initial.helpers()]]
 
     # --- outputs ------------------------------------------------------------------------------------------------
 
@@ -189,7 +190,9 @@ class Module:
     def freezes(self) -> list[str]:
         cls = self.plan.class_of[id(self.graph)]
         has_module = {i for i, _ in cls.constructors()}
-        frozen = [node for i, node in enumerate(self.graph.nodes) if node.frozen and i in has_module and _learns(node)]
+        measure = Measure(self.graph)
+        nodes = [node for i, node in enumerate(self.graph.nodes) if node.frozen and i in has_module]
+        frozen = [node for node in nodes if measure.params(self.graph, node)]
         return [f"self.{self.plan.attributes(self.graph)[node.name]}.requires_grad_(False)" for node in frozen]
 
     def class_text(
@@ -272,15 +275,3 @@ def _line(span: Span) -> str:
 def _docstring(text: str) -> str:
     """Text that can stand in a docstring."""
     return "".join(c for c in text.replace("\\", "/").replace('"""', "'''") if c.isprintable()).rstrip('"')
-
-
-def _learns(node: Node[TensorType]) -> bool:
-    from netdsl.graph import bodies, parts
-    from netdsl.ops import Op
-
-    ops = (
-        [node.op]
-        if isinstance(node.op, Op)
-        else [n.op for run in parts(node.op) for b in bodies(run.call.body) for n in b.nodes]
-    )
-    return any(isinstance(op, Op) and (op.takes_flags or op.slot == "norm") for op in ops)

@@ -186,7 +186,7 @@ class Forward:
             return f"{'branch' if name == 'concat' else 'column'}{k + 1}", True
         if name != "add":
             return own, False
-        return "shortcut" if node.origin and node.origin[0].text == "match" else "y", True
+        return "shortcut" if node.shortcut else "y", True
 
     def meeting(self, i: int) -> tuple[Node[TensorType], int] | None:
         """The node in which a chain from node `i` on meets others, and as which of its inputs, if any."""

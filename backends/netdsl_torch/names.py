@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable
 
+from netdsl_torch.rules.helpers import HELPERS
+
 MODULE_ATTRIBUTES = frozenset(
     [
         "T_destination",
@@ -72,7 +74,7 @@ MODULE_NAMES = frozenset({"self", "torch", "nn", "F", "NamedTuple", "Tensor", "a
 LOCALS = frozenset({"x", "step"})
 """Variables that a `forward` uses for its own ends."""
 IN_CONSTRUCTOR = frozenset({"super", "range", "isinstance", "module", "layer", "std", "bias", "i"})
-HELPERS = frozenset({"he", "xavier", "lecun", "normal", "biased"})
+FUNCTIONS = frozenset({"he", "xavier", "lecun", "normal", "biased"})
 
 
 def unique(name: str, taken: Container[str]) -> str:
@@ -120,5 +122,5 @@ def class_name(text: str) -> str:
 
 def free_class_name(name: str) -> str:
     """A class must not hide what the file or Python itself calls by that name."""
-    hidden = keyword.iskeyword(name) or hasattr(builtins, name) or name in MODULE_NAMES | HELPERS
-    return f"The{name}" if hidden or name.startswith("Uneven") else name
+    hidden = keyword.iskeyword(name) or hasattr(builtins, name) or name in MODULE_NAMES | FUNCTIONS | HELPERS.keys()
+    return f"The{name}" if hidden else name

@@ -38,7 +38,7 @@ def _expand(
         if isinstance(node.op, Op):
             name = own or node.name
             type = node.type.plain()
-            nodes.append(Node(name, node.op, tuple(inputs), type, node.origin + origin, label, holds))
+            nodes.append(Node(name, node.op, tuple(inputs), type, node.origin + origin, label, holds, node.shortcut))
             values.append(base + len(nodes) - 1)
             continue
         current, step = inputs[0], 0
