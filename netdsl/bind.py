@@ -14,6 +14,7 @@ from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
 from netdsl.size import Formula
 from netdsl.source import Span
+from netdsl.types import AXIS_NAMES
 from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of, roots
 
 Fail = Callable[..., Diagnostic]
@@ -222,6 +223,8 @@ class Binder:
             self.put(argument, value.text, span)
         elif argument.kind == "init":
             self.put(argument, self.init(expr), span)
+        elif argument.kind == "axis":
+            self.put(argument, self.axis(expr), span)
         else:
             self.put(
                 argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span
@@ -247,6 +250,11 @@ class Binder:
             self.error("E0202", f"`init` is one of {_or(INITS)}, or the standard deviation of a normal", expr.span)
         self.rounded |= roots(value)
         return repr(float(value.value))
+
+    def axis(self, expr: t.Expr) -> str:
+        if isinstance(expr, t.Name) and expr.id in AXIS_NAMES:
+            return expr.id
+        self.error("E0202", f"an axis is {_or(AXIS_NAMES)}, not `{expr.span.text}`", expr.span)
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
         argument = next((a for a in self.op.arguments if a.form == form), None)

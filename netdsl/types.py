@@ -13,6 +13,8 @@ AXES: dict[int, tuple[str, ...]] = {
 }
 """The names of the axes by rank: a vector, 1-, 2- and 3-d data. The batch axis is never written."""
 
+AXIS_NAMES = AXES[4]
+
 
 class TensorType(Record):
     """A tensor of floats: `64 x 112 x 112` is `TensorType((64, 112, 112))`. Sizes may be formulas."""

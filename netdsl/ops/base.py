@@ -25,7 +25,7 @@ class Argument(Record):
     form   `positional` (a bare number), `kernel` (3x3), `stride` (/2), `keyword` (`pad 2`, `pad=2`),
            or `word` (one of `words`, alone)
     kind   `count` (whole, at least 1), `whole` (at least 0), `number`, `extent` (whole, or one a x b per axis),
-           `init` (a rule's name, or the standard deviation of a normal)
+           `init` (a rule's name, or the standard deviation of a normal), `axis` (C, D, H or W)
     Any argument but a word can also be given by name: `stride=2`.
     """
 
@@ -115,6 +115,13 @@ def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:
 
 def _axes(n: int) -> str:
     return f"{n} {'axis' if n == 1 else 'axes'}"
+
+
+def axis_index(axis: str, x: TensorType) -> int:
+    """Which axis of `x` is called C, D, H or W."""
+    if axis in x.axes:
+        return x.axes.index(axis)
+    raise ShapeFault("E0307", f"there is no axis {axis} in {x}", helps=(f"its axes are {', '.join(x.axes)}",))
 
 
 def need_spatial(op: str, x: TensorType) -> None:
