@@ -80,8 +80,9 @@ def _equation(op: type[Op]) -> str:
 
 def _result(op: type[Op]) -> TensorType:
     """What comes out of the op at its defaults."""
-    required = any(a.form == "positional" and a.default is REQUIRED for a in op.arguments)
-    net = loads(f"input {SAMPLE}\n{op.spellings[0]}{' 8' if required else ''}")
+    required = [a.kind for a in op.arguments if a.form == "positional" and a.default is REQUIRED]
+    given = "".join(" 0.5" if kind == "number" else " 8" for kind in required)
+    net = loads(f"input {SAMPLE}\n{op.spellings[0]}{given}")
     return TensorType(net.outputs["output"])
 
 

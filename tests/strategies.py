@@ -358,6 +358,8 @@ class Thrown:
 
 COMMENTS = ("# a note", "#", "# -> | + * ( [ : 3 x", "# 16×16 é \u2192 \U0001f642", '# "quotes" # twice')
 ACTIVATIONS = ("RELU", "TANH", "SIGMOID", "RELU6", "LEAKY_RELU", "LRELU 0.2", "ELU", "GELU", "SILU", "swish", "relu")
+SCALES = ("SCALE 0.5", "SCALE (-1)", "LAYER_SCALE", "LAYER_SCALE 0.5")
+DROPS = ("DROPOUT", "DROPOUT 0.2", "DROPOUT p=0", "STOCHASTIC_DEPTH 0.3", "DROP_PATH 0.2", "DROP_PATH p=0")
 FLAGS = listed(
     "relu, bn, bn relu, tanh, linear, nonorm, nobias, bias, init=he, init=0.01, bias_init=1, bias_init=-1, "
     "bn nobias gelu, nobias silu"
@@ -579,8 +581,14 @@ class Author:
         return Form(text(words, APP if " " in words else ATOM, faults=self.faults(shape), element=True), run)
 
     def activation(self, shape: Shape, env: Env, depth: int = 0) -> Form:
-        more = ("SOFTMAX", "DROPOUT", "DROPOUT 0.2", "DROPOUT p=0")
-        return self.simple(self.dice.pick(ACTIVATIONS + more), lambda shape, env: shape, shape)
+        more = ("SOFTMAX", *SCALES, *DROPS, *(("SPATIAL_DROPOUT", "SPATIAL_DROPOUT 0.1") if len(shape) > 1 else ()))
+        picked = self.dice.pick(ACTIVATIONS + more)
+
+        def run(shape: Shape, env: Env) -> Shape:
+            need(len(shape) > 1 or not picked.startswith("SPATIAL"))
+            return shape
+
+        return self.simple(picked, run, shape)
 
     def norm(self, shape: Shape, env: Env, depth: int = 0) -> Form:
         words = ("BN", "BN eps=0.001 momentum=0.2", "BATCHNORM") + (

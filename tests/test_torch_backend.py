@@ -97,8 +97,9 @@ def tensors(result: Any) -> tuple[Tensor, ...]:
 
 
 def without_dropout(module: nn.Module) -> nn.Module:
+    """What drops something at random has a share p."""
     for part in module.modules():
-        if isinstance(part, nn.Dropout):
+        if isinstance(getattr(part, "p", None), float):
             part.p = 0.0
     return module
 
@@ -210,7 +211,12 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "sigmoid": lambda op, xs, w, training: 1 / (1 + torch.exp(-xs[0])),
     "tanh": lambda op, xs, w, training: (torch.exp(2 * xs[0]) - 1) / (torch.exp(2 * xs[0]) + 1),
     "softmax": lambda op, xs, w, training: torch.exp(xs[0]) / torch.exp(xs[0]).sum(1, keepdim=True),
-    "dropout": lambda op, xs, w, training: xs[0],  # tests set p = 0
+    "scale": lambda op, xs, w, training: op.factor * xs[0],
+    "layer_scale": lambda op, xs, w, training: torch.einsum("nc...,c->nc...", xs[0], w["weight"]),
+    "dropout": lambda op, xs, w, training: xs[0],  # in training, tests set p = 0
+    "spatial_dropout": lambda op, xs, w, training: xs[0],
+    "stochastic_depth": lambda op, xs, w, training: xs[0] if training else xs[0] - op.p * xs[0],
+    "drop_path": lambda op, xs, w, training: xs[0],
     "upsample": lambda op, xs, w, training: repeated(xs[0], op.factor),
     "add": lambda op, xs, w, training: torch.stack(xs).sum(0),
     "mean": lambda op, xs, w, training: torch.stack(xs).mean(0),
@@ -250,9 +256,11 @@ class Reading:
 
 def assert_means_its_graph(net: Net, module: nn.Module, **sizes: int) -> None:
     """Outputs, and in training the running statistics, are those of the graph."""
-    without_dropout(module).double()
+    module.double()
     for training in (False, True):
         module.train(training)
+        if training:
+            without_dropout(module)
         state = {name: value.clone() for name, value in module.state_dict().items()}
         inputs = inputs_of(net, batch=3, dtype=torch.float64, **sizes)
         with torch.no_grad():
@@ -583,6 +591,23 @@ MEANINGS = {
         (CONV 4 -> LEAKY_RELU 0.2 -> DROPOUT 0.3) * 2 -> (BN -> SOFTMAX) * 2
         (FC 6 -> GELU) * 2
     """,
+    "scaled branches": """
+        net t
+        input 4 x 8 x 8
+        (identity + (CONV 4 relu -> SCALE 0.17)) * 2
+        (identity + (CONV 4 relu -> LAYER_SCALE 0.5)) * 2 -> SCALE (-2)
+        FLATTEN -> SCALE 0.5 -> LAYER_SCALE -> FC 3
+    """,
+    "branches that are dropped": """
+        block step(p) = identity + (CONV C bn relu -> CONV C bn -> STOCHASTIC_DEPTH p)
+        net t
+        input 4 x 8 x 8
+        step(0.1) -> step(0.2) -> step(0.3)
+        identity + (CONV 4 -> DROP_PATH 0.2)
+        SPATIAL_DROPOUT -> SPATIAL_DROPOUT 0.2
+        (CONV 4 relu -> STOCHASTIC_DEPTH 0.5) * 2
+        GAP -> DROP_PATH 0.1 -> STOCHASTIC_DEPTH 0.4 -> FC 3
+    """,
     "one axis": """
         net t
         input 4 x 32
@@ -800,6 +825,85 @@ def test_dropout_drops_in_training_alone() -> None:
     dropped = module.train()(x)
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+def trained(line: str, shape: tuple[int, ...], times: int) -> Tensor:
+    """What the line makes of ones in training, many times: times x N x ..."""
+    module = compiled(f"net t\ninput {' x '.join(map(str, shape[1:]))}\n{line}\n").train()
+    torch.manual_seed(0)
+    return torch.stack([module(torch.ones(shape)) for _ in range(times)])
+
+
+def assert_frequency(kept: Tensor, probability: float) -> None:
+    """The share of kept draws is that of a Bernoulli law, within four standard deviations."""
+    spread = math.sqrt(probability * (1 - probability) / kept.numel())
+    assert kept.double().mean().item() == pytest.approx(probability, abs=4 * spread)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.7])
+def test_stochastic_depth_draws_once_for_a_batch_and_does_not_rescale(p: float) -> None:
+    drawn = trained(f"STOCHASTIC_DEPTH {p}", (4, 3, 2, 2), 800)
+    first = drawn[:, :1, :1, :1, :1]
+    assert (drawn == first).all()
+    assert set(first.unique().tolist()) <= {0.0, 1.0}
+    assert_frequency(first, 1 - p)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.7])
+def test_stochastic_depth_is_its_expectation_in_inference(p: float) -> None:
+    module = compiled(f"net t\ninput 3 x 4 x 4\nSTOCHASTIC_DEPTH {p}\n").eval()
+    x = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(module(x), (1 - p) * x)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.7])
+@pytest.mark.parametrize("shape", [(50, 6), (50, 3, 4), (50, 3, 2, 2)])
+def test_drop_path_draws_for_each_sample_and_keeps_the_mean(p: float, shape: tuple[int, ...]) -> None:
+    drawn = trained(f"DROP_PATH {p}", shape, 40).flatten(2)
+    first = drawn[:, :, 0]
+    assert (drawn == first[..., None]).all()
+    assert {round(v, 4) for v in first.unique().tolist()} <= {0.0, round(1 / (1 - p), 4)}
+    assert_frequency(first > 0, 1 - p)
+    if p:
+        assert any(0 < batch.mean() < batch.max() for batch in first), "one draw for the batch"
+
+
+@pytest.mark.parametrize("p", [0.25, 0.7])
+@pytest.mark.parametrize("space", [(5,), (3, 2), (2, 3, 2)])
+def test_spatial_dropout_drops_channels_of_each_sample(p: float, space: tuple[int, ...]) -> None:
+    drawn = trained(f"SPATIAL_DROPOUT {p}", (10, 20, *space), 20).flatten(3)
+    first = drawn[..., 0]
+    assert (drawn == first[..., None]).all()
+    assert {round(v, 4) for v in first.unique().tolist()} == {0.0, round(1 / (1 - p), 4)}
+    assert_frequency(first > 0, 1 - p)
+    assert (first[:, 0] != first[:, 1]).any(), "one draw for all samples"
+
+
+@pytest.mark.parametrize("line", ["DROPOUT 0.3", "SPATIAL_DROPOUT 0.3", "DROP_PATH 0.3"])
+def test_what_rescales_in_training_is_the_identity_in_inference(line: str) -> None:
+    module = compiled(f"net t\ninput 3 x 4 x 4\n{line}\n").eval()
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(module(x), x)
+
+
+@pytest.mark.parametrize("line", ["STOCHASTIC_DEPTH 0.5", "DROP_PATH 0.5"])
+def test_a_dropped_branch_has_no_gradient(line: str) -> None:
+    module = compiled(f"net t\ninput 3 x 4 x 4\nCONV 3 tanh -> {line}\n").train()
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        module.zero_grad()
+        module(torch.randn(1, 3, 4, 4)).sum().backward()
+        seen.add(bool(module.conv1.weight.grad.any()))
+    assert seen == {True, False}
+
+
+def test_layer_scale_starts_from_its_number() -> None:
+    module = compiled("net t\ninput 3 x 4 x 4\nLAYER_SCALE 0.1 -> RELU -> LAYER_SCALE\n")
+    assert {k: v.tolist() for k, v in module.state_dict().items()} == {
+        "layer_scale1.weight": pytest.approx([0.1] * 3),
+        "layer_scale2.weight": pytest.approx([1e-6] * 3),
+    }
 
 
 # --- how weights start ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from netdsl.graph import Graph, bodies
 from netdsl.ops import Op
-from netdsl.ops.elementwise import Activation
+from netdsl.ops.activation import Activation
 from netdsl.types import TensorType
 from netdsl_torch.code import Code
 

@@ -5,21 +5,19 @@
 | `convolution.py` | CONV, DECONV                                                         |
 | `pooling.py`     | MAXPOOL, AVGPOOL, GAP, GMP                                           |
 | `linear.py`      | FC, FLATTEN                                                          |
-| `elementwise.py` | activations, BN, LRN, DROPOUT                                        |
+| `activation.py`  | RELU and the others, SOFTMAX                                         |
+| `normalisation.py` | BN, LRN                                                            |
+| `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
+| `scaling.py`     | SCALE, LAYER_SCALE                                                   |
 | `join.py`        | the ops behind `+`, `|` and `mean(…)`                                |
 | `resize.py`      | UPSAMPLE                                                             |
 """
 
 from __future__ import annotations
 
-from netdsl.ops.base import Argument, Op, Weight
-from netdsl.ops.convolution import Conv, ConvTranspose
-from netdsl.ops.elementwise import (
+from netdsl.ops.activation import (
     ELU,
     GELU,
-    LRN,
-    BatchNorm,
-    Dropout,
     LeakyReLU,
     ReLU,
     ReLU6,
@@ -28,10 +26,15 @@ from netdsl.ops.elementwise import (
     Softmax,
     Tanh,
 )
+from netdsl.ops.base import Argument, Op, Weight
+from netdsl.ops.convolution import Conv, ConvTranspose
 from netdsl.ops.join import Add, Concat, Join, Mean
 from netdsl.ops.linear import Flatten, Linear
+from netdsl.ops.normalisation import LRN, BatchNorm
 from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from netdsl.ops.regularisation import Dropout, DropPath, SpatialDropout, StochasticDepth
 from netdsl.ops.resize import Upsample
+from netdsl.ops.scaling import LayerScale, Scale
 
 OPS: tuple[type[Op], ...] = (
     Conv,
@@ -53,7 +56,12 @@ OPS: tuple[type[Op], ...] = (
     Sigmoid,
     Tanh,
     Softmax,
+    Scale,
+    LayerScale,
     Dropout,
+    SpatialDropout,
+    StochasticDepth,
+    DropPath,
     Upsample,
     Add,
     Mean,

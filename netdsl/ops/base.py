@@ -98,6 +98,13 @@ class Op(Record):
         return ""
 
 
+class Elementwise(Op):
+    """The output has the shape of the input."""
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        return inputs[0]
+
+
 def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:
     """One number for each spatial axis: `3` is 3 everywhere, `1x7` is 1 high and 7 wide."""
     if not isinstance(value, tuple):

@@ -10,11 +10,21 @@
 from __future__ import annotations
 
 from netdsl.ops import OPS, Op
-from netdsl_torch.rules import convolution, elementwise, join, linear, pooling, resize
+from netdsl_torch.rules import (
+    activation,
+    convolution,
+    join,
+    linear,
+    normalisation,
+    pooling,
+    regularisation,
+    resize,
+    scaling,
+)
 from netdsl_torch.rules.base import Rule
 from netdsl_torch.rules.helpers import HELPERS
 
-FAMILIES = (convolution, pooling, linear, elementwise, resize, join)
+FAMILIES = (convolution, pooling, linear, normalisation, activation, scaling, regularisation, resize, join)
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 missing = {op.name for op in OPS} - set(RULES)
