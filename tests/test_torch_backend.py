@@ -38,16 +38,20 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 SHIPPED = tuple(shipped())
-SMALL = {
+COMPUTED = {
     "alexnet": "3x67x67",
     "densenet121": "3x64x64",
+    "fractalnet": "3x32x32",
     "googlenet": "3x80x80",
+    "lenet5": "1x32x32",
+    "nin_cifar10": "3x32x32",
+    "preact_resnet164": "3x32x32",
     "resnet18": "3x64x64",
     "resnet50": "3x64x64",
     "squeezenet1_1": "3x64x64",
     "vgg16": "3x32x32",
 }
-"""Inputs small enough to compute with; networks that are not listed keep their own."""
+"""One network of each family, with an input small enough to compute with. test_peers.py computes with all of them."""
 
 
 @cache
@@ -57,7 +61,7 @@ def full(name: str) -> Net:
 
 @cache
 def small(name: str) -> Net:
-    return netdsl.load(name, input=SMALL.get(name))
+    return netdsl.load(name, input=COMPUTED[name])
 
 
 @cache
@@ -312,7 +316,7 @@ def test_output_shapes(name: str) -> None:
     assert [tuple(y.shape[1:]) for y in tensors(module.train()(x))] == final + heads
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_a_shipped_network_means_its_graph(name: str) -> None:
     assert_means_its_graph(small(name), fresh_module(name))
 
@@ -1071,7 +1075,7 @@ def subject(name: str) -> tuple[nn.Module, Tensor]:
     return copy.deepcopy(module), inputs_of(net)[0]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_gradients_reach_every_parameter(name: str) -> None:
     module = fresh_module(name).train()
     (x,) = inputs_of(small(name))
@@ -1091,7 +1095,7 @@ def test_the_batch_may_have_any_size(name: str) -> None:
         torch.testing.assert_close(module(x[rows]), whole[rows], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", COMPUTED)
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_it_compiles_as_one_graph(name: str, training: bool) -> None:
     if training and name not in ("googlenet", "resnet18", "lenet5", "fractalnet"):
@@ -1128,7 +1132,7 @@ def test_inductor_compiles_it(tmp_path: Path) -> None:
     assert python(code, TORCHINDUCTOR_CACHE_DIR=str(tmp_path), TORCHINDUCTOR_COMPILE_THREADS="1") == "done\n"
 
 
-@pytest.mark.parametrize("name", ["tour", *SHIPPED])
+@pytest.mark.parametrize("name", ["tour", *COMPUTED])
 def test_it_exports_with_any_batch(name: str) -> None:
     net, module = tour() if name == "tour" else (small(name), shared_module(name))
     module = copy.deepcopy(module).eval()

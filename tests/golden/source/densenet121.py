@@ -4,7 +4,7 @@
     output       N x 1000
 
 7,978,856 parameters, 2,834,161,664 multiply-accumulates for one sample.
-Written by netdsl from densenet121.net, checksum 814be4460127.
+Written by netdsl from densenet121.net, checksum 7a682d107cdb.
 """
 
 from __future__ import annotations
@@ -63,17 +63,23 @@ class DenseNet121(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
-        self.dense_block1 = nn.Sequential(*[DenseLayer(64 + 32 * i, 32) for i in range(6)])
-        self.transition1 = Transition(256)
-        self.dense_block2 = nn.Sequential(*[DenseLayer(128 + 32 * i, 32) for i in range(12)])
-        self.transition2 = Transition(512)
-        self.dense_block3 = nn.Sequential(*[DenseLayer(256 + 32 * i, 32) for i in range(24)])
-        self.transition3 = Transition(1024)
-        self.dense_block4 = nn.Sequential(*[DenseLayer(512 + 32 * i, 32) for i in range(16)])
-        self.bn2 = nn.BatchNorm2d(1024)
+        self.stem = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.stem_bn = nn.BatchNorm2d(64)
+        self.stem_pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.dense1 = nn.Sequential(
+            nn.Sequential(*[DenseLayer(64 + 32 * i, 32) for i in range(6)]),
+            Transition(256),
+        )
+        self.dense2 = nn.Sequential(
+            nn.Sequential(*[DenseLayer(128 + 32 * i, 32) for i in range(12)]),
+            Transition(512),
+        )
+        self.dense3 = nn.Sequential(
+            nn.Sequential(*[DenseLayer(256 + 32 * i, 32) for i in range(24)]),
+            Transition(1024),
+        )
+        self.dense4 = nn.Sequential(*[DenseLayer(512 + 32 * i, 32) for i in range(16)])
+        self.dense4_bn = nn.BatchNorm2d(1024)
         self.fc1 = nn.Linear(1024, classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -83,15 +89,12 @@ class DenseNet121(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))  # 64 x 112 x 112, densenet121.net:5
-        x = self.pool1(x)  # 64 x 56 x 56, densenet121.net:5
-        x = self.dense_block1(x)  # 256 x 56 x 56, densenet121.net:6
-        x = self.transition1(x)  # 128 x 28 x 28, densenet121.net:6
-        x = self.dense_block2(x)  # 512 x 28 x 28, densenet121.net:7
-        x = self.transition2(x)  # 256 x 14 x 14, densenet121.net:7
-        x = self.dense_block3(x)  # 1024 x 14 x 14, densenet121.net:8
-        x = self.transition3(x)  # 512 x 7 x 7, densenet121.net:8
-        x = self.dense_block4(x)  # 1024 x 7 x 7, densenet121.net:9
-        x = F.relu(self.bn2(x))  # 1024 x 7 x 7, densenet121.net:9
+        x = F.relu(self.stem_bn(self.stem(x)))  # 64 x 112 x 112, densenet121.net:5
+        x = self.stem_pool(x)  # 64 x 56 x 56, densenet121.net:5
+        x = self.dense1(x)  # 128 x 28 x 28, densenet121.net:6
+        x = self.dense2(x)  # 256 x 14 x 14, densenet121.net:7
+        x = self.dense3(x)  # 512 x 7 x 7, densenet121.net:8
+        x = self.dense4(x)  # 1024 x 7 x 7, densenet121.net:9
+        x = F.relu(self.dense4_bn(x))  # 1024 x 7 x 7, densenet121.net:9
         x = x.mean((2, 3))  # 1024, densenet121.net:10
         return self.fc1(x)  # 1000, densenet121.net:10
