@@ -66,9 +66,13 @@ def primitives() -> str:
 
 def joins() -> str:
     """The ops that operators make."""
-    written = {"add": "`a + b`", "mean": "`mean(a, b)`", "concat": "`a \\| b`"}
+    operators = {"add": "`a + b`, ", "concat": "`a \\| b`, "}
     rows = ["| written | computes |", "|---|---|"]
-    rows += [f"| {written[op.name]} | {_equation(op)} |" for op in OPS if issubclass(op, Join)]
+    rows += [
+        f"| {operators.get(op.name, '')}`{bind.usage(op, op.call)}` | {_equation(op)} |"
+        for op in OPS
+        if issubclass(op, Join)
+    ]
     return "\n".join(rows)
 
 

@@ -11,6 +11,7 @@ from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.format import expression
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
+from netdsl.program import MATCHES
 from netdsl.size import substitute, symbols, trace_of
 from netdsl.source import Origin, Span
 from netdsl.types import Draft, TensorType
@@ -85,9 +86,9 @@ class Applier(Evaluator):
                 return self.need_input(x, expr)
             self.fail(
                 "E0210",
-                f"`{value.name}` needs something to match: use it in a sum, `f + match`"
-                if value.name == "match"
-                else f"`{value.name}` takes blocks: `mean(a, b)`",
+                f"`{value.name}` needs something to match: use it in a sum, `f + {value.name}`"
+                if value.name in MATCHES
+                else f"`{value.name}` takes blocks: `{value.name}(a, b)`",
                 expr.span,
             )
             return self.failed()

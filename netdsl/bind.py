@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, nearest
-from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Op
+from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
 from netdsl.size import Formula
@@ -252,9 +252,9 @@ class Binder:
         return repr(float(value.value))
 
     def axis(self, expr: t.Expr) -> str:
-        if isinstance(expr, t.Name) and expr.id in AXIS_NAMES:
-            return expr.id
-        self.error("E0202", f"an axis is {_or(AXIS_NAMES)}, not `{expr.span.text}`", expr.span)
+        if not isinstance(expr, t.Name) or expr.id not in AXIS_NAMES:
+            self.error("E0202", f"an axis is {_or(AXIS_NAMES)}, not `{expr.span.text}`", expr.span)
+        return expr.id
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
         argument = next((a for a in self.op.arguments if a.form == form), None)
@@ -364,7 +364,9 @@ def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> 
 
 
 def usage(op: type[Op], head: str) -> str:
-    """`CONV out_channels 3x3 /1 [same|valid] …`."""
+    """`CONV out_channels 3x3 /1 [same|valid] …`, `concat(a, b, axis=…)`."""
+    if issubclass(op, Join):
+        return f"{head}({', '.join(['a', 'b', *(f'{a.name}=…' for a in op.arguments)])})"
     parts = [head]
     for a in op.arguments:
         if a.form == "positional":

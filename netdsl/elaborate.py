@@ -11,16 +11,15 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from netdsl import tree as t
-from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
+from netdsl.bind import NOTHING, Binder, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
-from netdsl.evaluate import counted, short, ungroup
-from netdsl.ops import BY_SPELLING, Add, Concat, Conv, Mean, Op
-from netdsl.ops.join import JoinFault
+from netdsl.evaluate import counted, short
+from netdsl.joins import Joiner
+from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
-from netdsl.repeat import Repeater
-from netdsl.size import Formula, Traced, ceil_div, complexity, symbols, trace_of
+from netdsl.size import Formula, Traced, complexity, symbols
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
@@ -29,7 +28,7 @@ MAX_FORMULA = 200
 """How many terms the formula of an open size may have, those inside floors included. U-Net's have two."""
 
 
-class Elaborator(Repeater):
+class Elaborator(Joiner):
     """Applies expressions: sequences, primitives, joins, assertions."""
 
     def run(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
@@ -47,7 +46,7 @@ class Elaborator(Repeater):
         if isinstance(expr, t.Assertion):
             return self.run_assertion(expr, scope, x)
         if isinstance(expr, t.Concat):
-            return self.join(Concat(), expr.items, expr, scope, x)
+            return self.join(Concat, expr.items, expr, scope, x)
         if isinstance(expr, t.If):
             holds = self.truth(expr.test, scope, x)
             return self.failed() if holds is None else self.run(expr.then if holds else expr.other, scope, x)
@@ -57,7 +56,7 @@ class Elaborator(Repeater):
             if "-" in expr.ops:
                 self.fail("E0210", "`-` is arithmetic between numbers; blocks are summed with `+`", expr.span)
                 return self.failed()
-            return self.join(Add(), expr.items, expr, scope, x)
+            return self.join(Add, expr.items, expr, scope, x)
         if isinstance(expr, t.Product) and not self.is_number(expr, scope):
             return self.run_repeat(expr, scope, x)
         return self.not_a_layer(self.evaluate(expr, scope, x), expr)
@@ -190,115 +189,6 @@ class Elaborator(Repeater):
             if isinstance(size, int) and size > 10**12:
                 raise ShapeFault("E0403", f"{axis} = {size:,} is larger than any tensor", f"{type}")
 
-    def join(
-        self, op: Add | Mean | Concat, items: tuple[t.Expr, ...], expr: t.Expr, scope: Scope, x: Tensor | None
-    ) -> Tensor:
-        """Branches on the same input, then the op that joins them. `match` among them takes the others' shape."""
-        results: list[Tensor | None] = []
-        marks: list[int] = []
-        matches = [i for i, item in enumerate(items) if is_match(item)]
-        for i, item in enumerate(items):
-            marks.append(len(self.builder.elements))
-            results.append(None if i in matches else self.run(item, scope, x))
-        if matches and x is not None:
-            shape = next((r for r in results if r is not None), None)
-            if shape is None or isinstance(op, Concat):
-                self.fail(
-                    "E0210", "`match` needs something to match: use it in a sum, `f + match`", items[matches[0]].span
-                )
-                return self.failed()
-            for i in matches:
-                results[i] = self.match(x, shape, items[i].span, marks[i])
-        tensors = [r for r in results if r is not None and not r.failed]
-        if len(tensors) < len(items):
-            return self.need_input(x, expr) if x is None else self.failed()
-        self.prove.subjects = tuple([short(item) for item in items])
-        try:
-            out = self.add(op, tensors, expr.span)
-            self.pin_coincidences(tensors, isinstance(op, Concat))
-            return out
-        except JoinFault as fault:
-            self.join_fault(fault, items, tensors)
-        except ShapeFault as fault:
-            self.shape_fault(fault, expr.span)
-        return self.failed()
-
-    def match(self, x: Tensor, target: Tensor, span: Span, mark: int) -> Tensor:
-        """`identity` where the shapes agree, else a 1x1 projection with the stride that makes them so.
-
-        The projection (He et al. 2015, eq. 2, option B) takes the norm and bias of `default CONV`, and no activation.
-        """
-        if x.failed or target.failed:
-            return self.failed()
-        x = self.builder.local(x)
-        assert isinstance(x.type, TensorType)
-        assert isinstance(target.type, TensorType)
-        if x.type == target.type:
-            self.pin_coincidences([x, target], False)
-            return x
-        stride = _projection_stride(x.type, target.type)
-        if stride is None:
-            self.fail(
-                "E0302",
-                "`match` cannot bring the shortcut to the shape of the branch",
-                span,
-                f"shortcut {x.type}, branch {target.type}",
-                notes=("a 1x1 projection changes channels, and divides height and width by its stride, rounded up",),
-            )
-            return self.failed()
-        if stride == 1:  # other numbers could make the channels agree, and the shortcut an identity
-            self.builder.pin(symbols(trace_of(x.type.channels)) | symbols(trace_of(target.type.channels)))
-        before = len(self.builder.elements)
-        bound = self.defaults.get(Conv, NOTHING)
-        flags = tuple(flag for flag in bound.flags if flag.slot == "norm")
-        values: dict[str, object] = {"out_channels": target.type.channels, "kernel": 1, "stride": stride}
-        values.update((name, bound.values[name]) for name in ("bias", "init", "bias_init") if name in bound.values)
-        given = Bound(values, {}, flags)
-        try:
-            for made in Conv.expand(complete(Conv, given, "CONV", span, self.fail), x.type):
-                x = self.add(made, [x], span)
-            for flag in flags:
-                if flag.op is not None:
-                    x = self.add_default(flag.op, x, span)
-        except ShapeFault as fault:
-            self.shape_fault(fault, span)
-            return self.failed()
-        for element in self.builder.elements[before:]:
-            element.shortcut = True
-        elements = self.builder.elements  # execution follows the text: a match that is written first runs first
-        elements[mark:] = [*elements[before:], *elements[mark:before]]
-        return x
-
-    def pin_coincidences(self, tensors: list[Tensor], concat: bool) -> None:
-        """Sizes that agree by value but not by formula do so for these parameters only."""
-        first = tensors[0].type
-        assert isinstance(first, TensorType)
-        for other in tensors[1:]:
-            assert isinstance(other.type, TensorType)
-            for a, b in list(zip(first.shape, other.type.shape))[1 if concat else 0 :]:
-                self.builder.agree(trace_of(a), trace_of(b))
-
-    def join_fault(self, fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor]) -> None:
-        i, j = fault.pair
-        a, b = tensors[i].type, tensors[j].type
-        assert isinstance(a, TensorType)
-        assert isinstance(b, TensorType)
-        notes = [*worked(tensors[j], a), *fault.notes]
-        self.fail(
-            fault.code,
-            fault.message,
-            items[j].span,
-            str(b),
-            others=(Label(items[i].span, str(a)),),
-            notes=notes,
-            helps=[*padding_for(tensors[j], a), *self.sum_help(fault, a, b)],
-        )
-
-    def sum_help(self, fault: JoinFault, a: TensorType, b: TensorType) -> list[str]:
-        if fault.message.startswith("sum") and a.rank == b.rank and _projection_stride(a, b) is not None:
-            return ["`match` as the shortcut projects where shapes differ: `f + match`"]
-        return []
-
     def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None) -> Tensor:
         out = self.run(expr.inner, scope, x)
         if not self.check_assertions or not isinstance(out.type, TensorType):
@@ -363,12 +253,9 @@ class Elaborator(Repeater):
 
     def run_call(self, expr: t.Call, scope: Scope, x: Tensor | None) -> Tensor:
         name = expr.head.id
-        if name == "mean":
-            items = tuple(arg for arg in expr.args if isinstance(arg, t.Expr))
-            if len(items) < 2 or len(items) < len(expr.args):
-                self.fail("E0203", "`mean` takes two or more blocks: `mean(a, b)`", expr.span)
-                return self.failed()
-            return self.join(Mean(), items, expr, scope, x)
+        join = self.join_called(expr, scope)
+        if join is not None:
+            return self.run_join(join, expr, scope, x)
         if name.upper() in BY_SPELLING:
             message = f"{name.upper()} is a primitive, and primitives take bare arguments"
             self.fail("E0202", message, expr.span, helps=(f"`{_bare(expr, BY_SPELLING[name.upper()])}`",))
@@ -377,12 +264,6 @@ class Elaborator(Repeater):
         if function is None:
             return self.failed()
         return self.apply_function(function, expr, self.is_parameter(expr, scope), x)
-
-
-def is_match(expr: t.Expr) -> bool:
-    """Whether an expression is the word `match`."""
-    inner = ungroup(expr)
-    return isinstance(inner, t.Name) and inner.id == "match"
 
 
 def _bare(expr: t.Call, op: type[Op]) -> str:
@@ -394,20 +275,6 @@ def _bare(expr: t.Call, op: type[Op]) -> str:
         number = isinstance(arg, t.Number | t.Name)
         words.append(forms.pop(0).format(arg.span.text) if number and forms else arg.span.text)
     return " ".join(words)
-
-
-def _projection_stride(x: TensorType, target: TensorType) -> tuple[int, ...] | int | None:
-    """The smallest stride on each axis with ceil(W/S) = W', or None."""
-    if x.rank != target.rank or x.rank < 2:
-        return None
-    strides = []
-    for size, wanted in zip(x.spatial, target.spatial):
-        top = 64 if isinstance(size, Formula) else min(size, 1024)
-        stride = next((s for s in range(1, top + 1) if ceil_div(size, s) == wanted), None)
-        if stride is None:
-            return None
-        strides.append(stride)
-    return strides[0] if len(set(strides)) == 1 else tuple(strides)
 
 
 def unlimited_recursion() -> Callable[[], None]:

@@ -13,7 +13,7 @@ from netdsl.bind import WORDS, Bound
 from netdsl.build import Builder, Tensor
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose
 from netdsl.graph import Graph
-from netdsl.ops import BY_SPELLING, Op
+from netdsl.ops import BY_CALL, BY_SPELLING, Join, Op
 from netdsl.program import BUILTINS, RESERVED, unknown_name
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, symbol
@@ -214,7 +214,7 @@ class Evaluator:
             return self.open_size(name)
         if name.upper() in BY_SPELLING:
             return Primitive(BY_SPELLING[name.upper()])
-        if name in BUILTINS:
+        if name in BUILTINS or name in BY_CALL:
             return Builtin(name)
         if name in WORDS:
             return Word(name)
@@ -235,6 +235,12 @@ class Evaluator:
     def open_size(self, name: str) -> Num:
         """An open size of an input: what it was given, or a formula."""
         return Num(self.bindings[name]) if name in self.bindings else Num(symbol(name))
+
+    def join_called(self, expr: t.Tree, scope: Scope) -> type[Join] | None:
+        """The join that a call stands for: `mean(a, b)`. A block of that name comes before it."""
+        if not isinstance(expr, t.Call) or scope.find(expr.head.id) is not None:
+            return None
+        return BY_CALL.get(expr.head.id)
 
     def defined_later(self, name: str) -> Span | None:
         """Where a label that does not exist yet will be defined. Networks know; blocks do not."""

@@ -287,8 +287,10 @@ class Network(Planner):
             return self.is_closed(expr.items[0], scope)
         if isinstance(expr, t.Sum | t.Concat):
             return all(self.is_closed(item, scope) for item in expr.items)
-        if isinstance(expr, t.Call) and expr.head.id == "mean":
-            return all(isinstance(arg, t.Expr) and self.is_closed(arg, scope) for arg in expr.args)
+        join = self.join_called(expr, scope)
+        if join is not None and isinstance(expr, t.Call):
+            blocks = [arg for arg in expr.args if isinstance(arg, t.Expr)]
+            return all(self.is_closed(block, scope) for block in blocks) and not (join.alone and len(blocks) == 1)
         return False
 
     def element(self, statement: t.Element, scope: Scope) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, Label, diagnose, nearest
-from netdsl.ops import BY_SPELLING
+from netdsl.ops import BY_CALL, BY_SPELLING
 from netdsl.parse import parse
 from netdsl.record import Record
 from netdsl.source import Source, Span
@@ -20,7 +20,8 @@ from netdsl.values import FUNCTIONS, Function, Scope, Value
 
 RESERVED = {"C": "channels", "D": "depth", "H": "height", "W": "width"}
 STATEMENTS = ("input", "output", "default", "freeze", "let", "block", "import", "net")
-BUILTINS = ("identity", "match", "mean")
+MATCHES = ("match", "match_pad")
+BUILTINS = ("identity", *MATCHES)
 
 
 class NotFound(Exception):
@@ -266,7 +267,7 @@ def prelude() -> Prelude:
 
 def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
     """Help for a name that nothing has: the nearest one, written as it is written."""
-    close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *FUNCTIONS, *STATEMENTS])
+    close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *BY_CALL, *FUNCTIONS, *STATEMENTS])
     return (
         (f"did you mean `{close}`?",)
         if close

@@ -122,7 +122,7 @@ class Repeater(Applier):
     def step(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
         """One copy: the body of the block that is called, or a path of its own."""
         inner = ungroup(expr)
-        if isinstance(inner, t.Name | t.Call) and not (isinstance(inner, t.Call) and inner.head.id == "mean"):
+        if isinstance(inner, t.Name | t.Call) and self.join_called(inner, scope) is None:
             function = self.given_function(Path(inner, scope), x)
             if function is not None:
                 return self.call(function, inner, x)

@@ -322,6 +322,10 @@ def matched(x: Shape, target: Shape) -> Shape:
     return target
 
 
+KINDS = ("|", "+", "mean", "product")
+"""How branches meet."""
+
+
 # --- chance ----------------------------------------------------------------------------------------------------------
 
 
@@ -798,7 +802,7 @@ class Author:
         if not self.in_net or not fits:
             return None
         name = self.dice.pick(fits)
-        kind = self.dice.pick(("|", "+", "mean")) if self.labels[name] == shape else "|"
+        kind = self.dice.pick(KINDS) if self.labels[name] == shape else "|"
         return self.joining(kind, [same("identity"), self.label(name)], shape, env)
 
     def group(self, shape: Shape, env: Env, depth: int) -> Form:
@@ -910,8 +914,8 @@ class Author:
         return Form(Code((f"for {name} in {first}..{last} do ", body.code), OPEN, body.code.commas), run)
 
     def join(self, shape: Shape, env: Env, depth: int) -> Form | None:
-        """`a + b`, `a | b`, `mean(a, b)`."""
-        kind = self.dice.pick(("|", "+", "mean"))
+        """`a + b`, `a | b`, `mean(a, b)`, `product(a, b)`."""
+        kind = self.dice.pick(KINDS)
         first = self.path(shape, env, depth - 1, 2)
         target = first.run(shape, env)
         branches = [first]
@@ -929,7 +933,7 @@ class Author:
         if way == "identity":
             return same("identity")
         if way == "match" and exact and self.conv_default["mode"] == "same":
-            return same("match")
+            return same("match_pad" if shape[0] <= target[0] and self.coin(3) else "match")
         if way == "label" and self.in_net and self.labels:
             name = self.dice.pick(list(self.labels))
             found = self.labels[name]
@@ -970,7 +974,7 @@ class Author:
         """The branches with their operator between them. `sure`: whether it is known what comes out of each."""
         if all(branch.held for branch in branches):
             return None
-        matches = [str(branch.code) == "match" for branch in branches]
+        matches = [str(branch.code) in ("match", "match_pad") for branch in branches]
         if all(matches):
             return None
 
@@ -991,10 +995,10 @@ class Author:
         codes = [branch.code for branch in branches]
         if sure and not any(matches):
             codes = [self.breakable(code, out, kind) for code, out in zip(codes, outs)]
-        if kind == "mean":
+        if kind.isalpha():
             args = [grouped(code) if code.commas or code.level < CONCAT else code for code in codes]
             between = [self.dice.pick((", ", ",\n        ")) for _ in args[1:]]
-            return Form(Code(("mean(", joined(args, between, OPEN), ")"), join=True), run)
+            return Form(Code((f"{kind}(", joined(args, between, OPEN), ")"), join=True), run)
         level = SUM if kind == "+" else CONCAT
         codes = [bound(code, level + 1) for code in codes]
         between = [self.dice.pick((f" {kind} ", f" {kind} ", f"\n    {kind} ", f" {kind}\n      ")) for _ in codes[1:]]
@@ -1014,7 +1018,7 @@ class Author:
                 faults.append(Fault(f"(({{}}) -> CONV {out[0] + 1} k=1 /1 pad=0)", "E0302"))
         else:
             faults = [Fault(f"(({{}}) -> FC {out[0] + 1})", "E0302")] if kind != "|" else []
-        code_of = {"|": "E0301", "+": "E0302", "mean": "E0302"}[kind]
+        code_of = "E0301" if kind == "|" else "E0302"
         return Code(
             (code,), code.level, code.commas, tuple(replace(fault, code=code_of) for fault in faults), blames_join=True
         )

@@ -19,6 +19,7 @@ from netdsl.net import Net
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from modules import without_dropout  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 LIBRARIES: list[Any] = []
@@ -55,12 +56,6 @@ def torchvision_models() -> Any:
 
 def tensors(result: Any) -> tuple[Tensor, ...]:
     return tuple(result) if isinstance(result, tuple) else (result,)
-
-
-def without_dropout(module: nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
 
 
 def copy_by_structure(ours: nn.Module, peer: nn.Module) -> None:
@@ -109,8 +104,14 @@ def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> N
         assert a.grad is not None
         assert b.grad is not None
         assert (a.grad - b.grad).norm() <= 1e-7 * b.grad.norm()
-    for a, b in zip(ours.buffers(), peer.buffers(), strict=True):
+    for a, b in zip(statistics(ours), statistics(peer), strict=True):
         torch.testing.assert_close(a, b, **close)
+
+
+def statistics(module: nn.Module) -> list[Tensor]:
+    """The buffers that are saved with the module."""
+    parameters = {name for name, _ in module.named_parameters()}
+    return [value for name, value in module.state_dict().items() if name not in parameters]
 
 
 def shapes_of(net: Net) -> list[tuple[int, ...]]:
@@ -368,7 +369,9 @@ class ConvNormActivation(nn.Sequential):
 
 
 class Fractal(nn.Module):
-    """Larsson et al. 2016, eq. 2: f_1(z) = conv(z), f_n(z) = mean(conv(z), f_n-1(f_n-1(z))); pools before joins."""
+    """Larsson et al. 2016, fig. 1: of 2^(n-1) rows, column k has a convolution that ends at every 2^(n-k)-th; the
+    columns that end at a row are joined by one mean, and go on from there. Pools stand before joins.
+    """
 
     def __init__(self, columns: int, channels: int, width: int) -> None:
         super().__init__()
@@ -377,14 +380,27 @@ class Fractal(nn.Module):
         if self.deeper:
             self.first, self.second = Fractal(columns - 1, channels, width), Fractal(columns - 1, width, width)
 
-    def forward(self, z: Tensor, end: Callable[[Tensor], Tensor] = lambda z: z) -> Tensor:
-        shallow = end(self.conv(z))
-        return (shallow + self.second(self.first(z), end)) / 2 if self.deeper else shallow
+    def columns(self) -> list[list[nn.Module]]:
+        """The convolutions of each column, from its top to its bottom."""
+        if not self.deeper:
+            return [[self.conv]]
+        return [[self.conv], *(a + b for a, b in zip(self.first.columns(), self.second.columns(), strict=True))]
 
 
 class FractalBlock(Fractal):
     def forward(self, z: Tensor) -> Tensor:
-        return super().forward(z, lambda y: F.max_pool2d(y, 2))
+        columns = self.columns()
+        rows = len(columns[-1])
+        starts = [z] * len(columns)
+        for row in range(1, rows + 1):
+            ending = [k for k, convs in enumerate(columns) if row % (rows // len(convs)) == 0]
+            outs = [columns[k][row * len(columns[k]) // rows - 1](starts[k]) for k in ending]
+            if row == rows:
+                outs = [F.max_pool2d(out, 2) for out in outs]
+            z = torch.stack(outs).mean(0)
+            for k in ending:
+                starts[k] = z
+        return z
 
 
 def test_fractal_block() -> None:

@@ -34,6 +34,7 @@ from netdsl.ops import Op
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from modules import without_dropout  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
@@ -98,14 +99,6 @@ def inputs_of(net: Net, batch: int = 2, size: int = 8, dtype: torch.dtype = torc
 
 def tensors(result: Any) -> tuple[Tensor, ...]:
     return tuple(result) if isinstance(result, tuple) else (result,)
-
-
-def without_dropout(module: nn.Module) -> nn.Module:
-    """What drops something at random has a share p."""
-    for part in module.modules():
-        if isinstance(getattr(part, "p", None), float):
-            part.p = 0.0
-    return module
 
 
 def weight_names(net: Net) -> list[str]:
@@ -195,6 +188,23 @@ def space(x: Tensor) -> tuple[int, ...]:
     return tuple(range(2, x.dim()))
 
 
+def gated(x: Tensor, gate: Tensor) -> Tensor:
+    """Every value times the factor at its place; a gate without an axis, or with one value on it, has the same all along."""
+    factors = gate.reshape(*gate.shape, *[1] * (x.dim() - gate.dim()))
+    for axis in range(1, x.dim()):
+        if factors.shape[axis] == 1:
+            factors = factors.repeat_interleave(x.shape[axis], axis)
+    assert factors.shape == x.shape
+    return x * factors
+
+
+def cropped(op: Any, x: Tensor, like: Tensor) -> Tensor:
+    for axis, size in enumerate(like.shape[2:], 2):
+        start = (x.shape[axis] - size) // 2 if op.offset is None else op.offset[axis - 2]
+        x = x.index_select(axis, torch.arange(start, start + size))
+    return x
+
+
 FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "conv": lambda op, xs, w, training: convolution(op, xs[0], w),
     "conv_transpose": lambda op, xs, w, training: transposed(op, xs[0], w),
@@ -224,7 +234,19 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "upsample": lambda op, xs, w, training: repeated(xs[0], op.factor),
     "add": lambda op, xs, w, training: torch.stack(xs).sum(0),
     "mean": lambda op, xs, w, training: torch.stack(xs).mean(0),
-    "concat": lambda op, xs, w, training: torch.cat(xs, 1),
+    "product": lambda op, xs, w, training: torch.stack(xs).prod(0),
+    "gate": lambda op, xs, w, training: gated(*xs),
+    "join": lambda op, xs, w, training: torch.stack(xs).mean(0),  # its drop-path is tested apart
+    "concat": lambda op, xs, w, training: torch.cat(
+        xs,
+        "CDHW".index(op.axis) + 1
+        if xs[0].dim() == 5
+        else {"C": 1, "W": xs[0].dim() - 1, "H": xs[0].dim() - 2}[op.axis],
+    ),
+    "crop_to": lambda op, xs, w, training: cropped(op, *xs),
+    "pad_channels": lambda op, xs, w, training: torch.cat(
+        [xs[0], xs[0].new_zeros(len(xs[0]), op.channels, *xs[0].shape[2:])], 1
+    ),
 }
 
 
@@ -1077,7 +1099,7 @@ def subject(name: str) -> tuple[nn.Module, Tensor]:
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    module = fresh_module(name).train()
+    module = without_dropout(fresh_module(name)).train()
     (x,) = inputs_of(small(name))
     torch.stack([y.square().mean() for y in tensors(module(x))]).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())

@@ -9,14 +9,15 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from netdsl.analysis import Measure
-from netdsl.graph import Graph, Node, Output, live
+from netdsl.graph import Graph, Node, Output, bodies, live
+from netdsl.ops import Op
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl_torch.classes import Class, Plan
 from netdsl_torch.forward import Comment, Forward
 from netdsl_torch.layout import laid_out
 from netdsl_torch.names import class_name, fields, free_class_name
-from netdsl_torch.rules import HELPERS
+from netdsl_torch.rules import HELPERS, rule_of
 
 if TYPE_CHECKING:
     from netdsl.net import Net
@@ -94,7 +95,7 @@ class Module:
         return "\n".join(lines)
 
     def helpers(self, body: str) -> list[str]:
-        names = sorted(set(re.findall(r"\b[A-Z]\w+(?=\()", body)) & set(HELPERS))
+        names = sorted(set(re.findall(r"\b\w+(?=\()", body)) & set(HELPERS))
         return [text.rstrip() for text in [*(HELPERS[name] for name in names), *self.plan.initial.helpers()]]
 
     # --- outputs ------------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class Module:
         first, extra = sorted(inference), sorted(training - inference)
         comment, called = self.comment(shapes=True), self.plan.attributes(graph)
         forward = Forward(graph, comment, called, [*first, *extra], self.plan.net_names)
-        lines = forward.lines(first)
+        lines = [*self.starts(), *forward.lines(first)]
         finals = [(out.name, forward.text[out.value]) for out in graph.outputs if not out.training]
         heads = [out for out in graph.outputs if out.training]
         if heads:
@@ -186,6 +187,12 @@ class Module:
         ]
         after = [*self.plan.initial.loop(), *self.freezes()]
         return self.class_text(cls, doc, forward.inputs, lines, after, " | ".join(dict.fromkeys(kinds)))
+
+    def starts(self) -> list[str]:
+        """What the network does first in training: what its ops draw together."""
+        ops = (node.op for body in bodies(self.graph) for node in body.nodes)
+        found = sorted({rule_of(op).start for op in ops if isinstance(op, Op)} - {""})
+        return ["if self.training:", *(f"    {line}" for line in found)] if found else []
 
     def freezes(self) -> list[str]:
         cls = self.plan.class_of[id(self.graph)]

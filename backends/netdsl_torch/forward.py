@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.graph import Graph, Node, Repeat, parts
-from netdsl.ops import Op
+from netdsl.ops import Gate, Join, Op
 from netdsl.types import TensorType
 from netdsl_torch.names import LOCALS, MODULE_NAMES, unique
 from netdsl_torch.rules import rule_of
@@ -181,12 +181,11 @@ class Forward:
         if meeting is None:
             return own, False
         user, k = meeting
-        name = user.op.name if isinstance(user.op, Op) else ""
-        if name in ("concat", "mean"):
-            return f"{'branch' if name == 'concat' else 'column'}{k + 1}", True
-        if name != "add":
+        if not isinstance(user.op, Join):
             return own, False
-        return "shortcut" if node.shortcut else "y", True
+        if user.op.role:
+            return f"{user.op.role}{k + 1}", True
+        return "shortcut" if node.shortcut else "gate" if isinstance(user.op, Gate) and k else "y", True
 
     def meeting(self, i: int) -> tuple[Node[TensorType], int] | None:
         """The node in which a chain from node `i` on meets others, and as which of its inputs, if any."""

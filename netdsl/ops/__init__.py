@@ -9,8 +9,9 @@
 | `normalisation.py` | BN, LRN                                                            |
 | `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
 | `scaling.py`     | SCALE, LAYER_SCALE                                                   |
-| `join.py`        | the ops behind `+`, `|` and `mean(…)`                                |
+| `join.py`        | the ops behind `+`, `|`, `mean(…)`, `gate(…)` and their like         |
 | `resize.py`      | UPSAMPLE                                                             |
+| `shortcut.py`    | the zero channels of `match_pad`                                     |
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from netdsl.ops.activation import (
 )
 from netdsl.ops.base import Argument, Op, Weight
 from netdsl.ops.convolution import Conv, ConvTranspose
-from netdsl.ops.join import Add, Concat, Join, Mean
+from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product
 from netdsl.ops.linear import Flatten, Linear
 from netdsl.ops.normalisation import LRN, BatchNorm
 from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from netdsl.ops.regularisation import Dropout, DropPath, SpatialDropout, StochasticDepth
 from netdsl.ops.resize import Upsample
 from netdsl.ops.scaling import LayerScale, Scale
+from netdsl.ops.shortcut import PadChannels
 
 OPS: tuple[type[Op], ...] = (
     Conv,
@@ -63,16 +65,23 @@ OPS: tuple[type[Op], ...] = (
     StochasticDepth,
     DropPath,
     Upsample,
+    PadChannels,
     Add,
     Mean,
+    Product,
+    Gate,
     Concat,
+    CropTo,
+    FractalJoin,
 )
 """Every primitive, in the order of the reference page."""
 
 BY_SPELLING: dict[str, type[Op]] = {spelling: op for op in OPS for spelling in op.spellings}
+BY_CALL: dict[str, type[Join]] = {op.call: op for op in OPS if issubclass(op, Join)}
 BY_FLAG: dict[str, type[Op]] = {op.flag: op for op in OPS if op.flag}
 
 __all__ = [
+    "BY_CALL",
     "BY_FLAG",
     "BY_SPELLING",
     "OPS",
@@ -81,8 +90,11 @@ __all__ = [
     "BatchNorm",
     "Concat",
     "Conv",
+    "FractalJoin",
+    "Gate",
     "Join",
-    "Mean",
+    "MaxPool",
     "Op",
+    "PadChannels",
     "Weight",
 ]

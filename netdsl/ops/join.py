@@ -1,10 +1,14 @@
-"""Ops with several inputs: sum, mean, concatenation."""
+"""Ops with several inputs: sum, mean, product, gate, concatenation, crop, FractalNet's join.
+
+Each is the op behind an operator, a call, or both: `a + b` and `add(a, b)`, `mean(a, b)`, `concat(a, b, axis=H)`.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
-from netdsl.ops.base import Op
+from netdsl.ops.base import Argument, Op, axis_index, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -13,63 +17,201 @@ from netdsl.types import TensorType
 class Join(Op):
     """Several tensors become one. The output of a join is that of its first input but for what it adds up."""
 
-
-class Add(Join):
-    """y = Σ x_i, all of one shape: nothing is broadcast."""
-
-    name: ClassVar[str] = "add"
-    linear: ClassVar[bool] = True
-
-    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
-        return all_alike("sum", "E0302", inputs, prove)
-
-
-class Mean(Join):
-    """y = 1/n Σ x_i, all of one shape (FractalNet's join, Larsson et al. 2016, eq. 2)."""
-
-    name: ClassVar[str] = "mean"
-    linear: ClassVar[bool] = True
-
-    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
-        return all_alike("mean", "E0302", inputs, prove)
+    call: ClassVar[str]
+    """How it is called: `mean(a, b)`."""
+    alone: ClassVar[bool] = False
+    """Whether it takes two blocks, and one alone is enough: then the input itself is the first."""
+    alike: ClassVar[bool] = False
+    """Whether all inputs have one shape, so that `match` knows what to match."""
+    role: ClassVar[str] = ""
+    """What its inputs are called in code, where they have no better name."""
 
 
-class Concat(Join):
-    """The channels of all inputs, one after the other; the other axes agree."""
+class Alike(Join):
+    """All inputs have one shape: nothing is broadcast."""
 
-    name: ClassVar[str] = "concat"
-    linear: ClassVar[bool] = True
+    alike: ClassVar[bool] = True
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         first = inputs[0]
-        channels: Size = first.channels
+        what = "sum" if self.call == "add" else self.call
         for i, other in enumerate(inputs[1:], 1):
-            if other.rank != first.rank:
-                raise JoinFault("E0301", f"concat inputs have different numbers of axes: {first} and {other}", (0, i))
-            axes = [axis for axis, a, b in zip(first.axes[1:], first.spatial, other.spatial) if a != b]
-            for a, b in zip(first.spatial, other.spatial):
+            same_rank(first, other, what, "E0302", i)
+            axes = [axis for axis, a, b in zip(first.axes, first.shape, other.shape) if a != b]
+            for a, b in zip(first.shape, other.shape):
+                agree(a, b, "E0302", f"{what} inputs differ in {_words(axes)}", (0, i), prove)
+        return first
+
+
+class Add(Alike):
+    """y = Σ x_i, all of one shape."""
+
+    name: ClassVar[str] = "add"
+    call: ClassVar[str] = "add"
+    linear: ClassVar[bool] = True
+
+
+class Mean(Alike):
+    """y = 1/n Σ x_i, all of one shape."""
+
+    name: ClassVar[str] = "mean"
+    call: ClassVar[str] = "mean"
+    role: ClassVar[str] = "column"
+    linear: ClassVar[bool] = True
+
+
+class Product(Alike):
+    """y = Π x_i, element by element, all of one shape."""
+
+    name: ClassVar[str] = "product"
+    call: ClassVar[str] = "product"
+    role: ClassVar[str] = "factor"
+
+
+class FractalJoin(Alike):
+    """y = 1/n Σ x_i, and drop-path in training (Larsson et al. 2016, eq. 3 and section 3.1).
+
+    In half of the mini-batches each input is dropped with probability `drop`, but never all of them; the mean is that
+    of the rest (local). In the other half one column of the whole network is kept (global): the k-th input of every
+    join, counted from the last. Inference drops nothing.
+    """
+
+    name: ClassVar[str] = "join"
+    call: ClassVar[str] = "join"
+    role: ClassVar[str] = "column"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("drop", "keyword", "number", 0.15, doc="the probability that an input is dropped, 0.15 in the paper"),
+    )
+
+    drop: float = 0.15
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        if not 0 <= given["drop"] < 1:
+            raise ShapeFault("E0202", f"`drop` of join must be at least 0 and less than 1, not {given['drop']:g}")
+        return cls(given["drop"])
+
+    def describe(self) -> str:
+        return f"drop={self.drop:g}"
+
+
+class Gate(Join):
+    """y = x · g, where g says one factor for all along some axes: each is spread over them (Hu et al. 2018, eq. 4).
+
+    x is C x H x W; g is C or C x 1 x 1 (a factor for each channel), 1 x H x W (for each place), or anything that has on
+    each axis the size of x or 1.
+    """
+
+    name: ClassVar[str] = "gate"
+    call: ClassVar[str] = "gate"
+    alone: ClassVar[bool] = True
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        x, gate = inputs
+        message = f"a gate of {gate} does not fit {x}"
+        if gate.rank not in (1, x.rank):
+            raise JoinFault("E0302", message, (0, 1), helps=(f"a gate is C, or has {_counted(x.rank)}",))
+        for axis, size, factor in zip(x.axes, x.shape, gate.shape):
+            if factor != 1:
+                agree(size, factor, "E0302", f"{message}: {axis} is {factor}, neither {size} nor 1", (0, 1), prove)
+        return x
+
+
+class Concat(Join):
+    """The inputs one after the other along an axis, the channels unless it is named; the other axes agree."""
+
+    name: ClassVar[str] = "concat"
+    call: ClassVar[str] = "concat"
+    role: ClassVar[str] = "branch"
+    linear: ClassVar[bool] = True
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("axis", "keyword", "axis", "C", doc="the axis that grows: C (the default), D, H or W"),
+    )
+
+    axis: str = "C"
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        first = inputs[0]
+        along = axis_index(self.axis, first)
+        total: Size = first.shape[along]
+        for i, other in enumerate(inputs[1:], 1):
+            same_rank(first, other, "concat", "E0301", i)
+            sizes = [row for at, row in enumerate(zip(first.axes, first.shape, other.shape)) if at != along]
+            axes = [axis for axis, a, b in sizes if a != b]
+            for _, a, b in sizes:
                 agree(a, b, "E0301", f"concat inputs differ in {_words(axes)}", (0, i), prove)
-            channels = channels + other.channels
-        return TensorType((channels, *first.spatial))
+            total = total + other.shape[along]
+        return TensorType((*first.shape[:along], total, *first.shape[along + 1 :]))
+
+    def describe(self) -> str:
+        return "" if self.axis == "C" else f"axis {self.axis}"
+
+
+class CropTo(Join):
+    """The first input, cut to the height and width of the second (Long et al. 2015; Ronneberger et al. 2015, fig. 1).
+
+    The cut starts floor((W - w)/2) from the edge, or `offset`.
+    """
+
+    name: ClassVar[str] = "crop_to"
+    call: ClassVar[str] = "crop"
+    alone: ClassVar[bool] = True
+    linear: ClassVar[bool] = True
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("offset", "keyword", "pad", None, doc="where the cut starts, by default so that it is in the centre"),
+    )
+
+    offset: tuple[int, ...] | None = None
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        offset = given["offset"]
+        return cls(None if offset is None else per_axis(offset, len(x.spatial), "offset"))
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        x, like = inputs
+        same_rank(x, like, "crop", "E0302", 1)
+        if x.rank == 1:
+            raise JoinFault("E0307", f"crop cuts height and width, and {x} has none", (0, 1))
+        offsets = self.offset or (0,) * len(x.spatial)
+        for axis, size, wanted, offset in zip(x.axes[1:], x.spatial, like.spatial, offsets):
+            left = size - wanted - offset
+            message = f"a crop to {axis} = {wanted}{f' at offset {offset}' if offset else ''} needs more than {size}"
+            prove.at_least(
+                left,
+                0,
+                f"a crop to {axis} = {wanted} must fit {axis} = {size}",
+                partial(JoinFault.limited, "E0304", message, (0, 1)),
+            )
+        return TensorType((x.channels, *like.spatial))
+
+    def describe(self) -> str:
+        return f"offset {'x'.join(map(str, dict.fromkeys(self.offset)))}" if self.offset else ""
 
 
 class JoinFault(ShapeFault):
     """A fault between two inputs of a join, known by their positions."""
 
-    def __init__(self, code: str, message: str, pair: tuple[int, int], notes: tuple[str, ...] = ()) -> None:
-        super().__init__(code, message, notes=notes)
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        pair: tuple[int, int],
+        notes: tuple[str, ...] = (),
+        helps: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(code, message, notes=notes, helps=helps)
         self.pair = pair
 
+    @classmethod
+    def limited(cls, code: str, message: str, pair: tuple[int, int], limit: str) -> JoinFault:
+        """The fault where it holds for some sizes only, which `limit` says."""
+        return cls(code, message, pair, (limit,) if limit else ())
 
-def all_alike(what: str, code: str, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
-    first = inputs[0]
-    for i, other in enumerate(inputs[1:], 1):
-        if other.rank != first.rank:
-            raise JoinFault(code, f"{what} inputs have different numbers of axes: {first} and {other}", (0, i))
-        axes = [axis for axis, a, b in zip(first.axes, first.shape, other.shape) if a != b]
-        for a, b in zip(first.shape, other.shape):
-            agree(a, b, code, f"{what} inputs differ in {_words(axes)}", (0, i), prove)
-    return first
+
+def same_rank(first: TensorType, other: TensorType, what: str, code: str, i: int) -> None:
+    if other.rank != first.rank:
+        raise JoinFault(code, f"{what} inputs have different numbers of axes: {first} and {other}", (0, i))
 
 
 def agree(a: Size, b: Size, code: str, message: str, pair: tuple[int, int], prove: Prover) -> None:
@@ -79,10 +221,14 @@ def agree(a: Size, b: Size, code: str, message: str, pair: tuple[int, int], prov
         a,
         b,
         f"`{names[0]}` is {a}, `{names[1]}` is {b}",
-        lambda limit: JoinFault(code, message, pair, tuple(filter(None, [limit]))),
+        partial(JoinFault.limited, code, message, pair),
     )
 
 
 def _words(axes: list[str]) -> str:
     names = {"C": "channels", "H": "height", "W": "width", "D": "depth"}
     return " and ".join(names.get(axis, axis) for axis in axes)
+
+
+def _counted(rank: int) -> str:
+    return f"{rank} {'axis' if rank == 1 else 'axes'}"

@@ -20,11 +20,12 @@ from netdsl_torch.rules import (
     regularisation,
     resize,
     scaling,
+    shortcut,
 )
 from netdsl_torch.rules.base import Rule
 from netdsl_torch.rules.helpers import HELPERS
 
-FAMILIES = (convolution, pooling, linear, normalisation, activation, scaling, regularisation, resize, join)
+FAMILIES = (convolution, pooling, linear, normalisation, activation, scaling, regularisation, resize, shortcut, join)
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 missing = {op.name for op in OPS} - set(RULES)

@@ -17,10 +17,14 @@ Types = tuple[TensorType, ...]
 
 
 class Rule(Record):
-    """`module(op, inputs)` is the constructor; `function(op, inputs, args)` an expression, where there is one."""
+    """`module(op, inputs)` is the constructor; `function(op, inputs, args)` an expression, where there is one.
+
+    `start` is a statement with which the forward of the whole network starts in training.
+    """
 
     module: Callable[[Any, Types], Code] | None = None
     function: Callable[[Any, Types, Sequence[str]], str] | None = None
+    start: str = ""
 
 
 def plain(constructor: str, function: str = "") -> Rule:

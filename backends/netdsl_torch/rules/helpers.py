@@ -100,10 +100,80 @@ class DropPath(nn.Module):
         return f"p={self.p}"
 '''
 
+PAD_CHANNELS = '''\
+class PadChannels(nn.Module):
+    """Channels of zeros at the end: the parameter-free shortcut of He et al. 2015 (option A)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return F.pad(x, (0, 0) * (x.dim() - 2) + (0, self.channels))
+
+    def extra_repr(self):
+        return f"{self.channels}"
+'''
+
+FRACTAL_JOIN = '''\
+class FractalJoin(nn.Module):
+    """The mean of its inputs; in training that of those which drop-path keeps (Larsson et al. 2016, section 3.1).
+
+    A share `alone` of the mini-batches keeps one column of the whole network, which `draw` chooses: the k-th input of
+    every join, counted from the last. The others drop each input with probability `drop`, but never all of a join.
+    """
+
+    def __init__(self, columns, drop=0.15, alone=0.5):
+        super().__init__()
+        self.columns, self.drop, self.alone = columns, drop, alone
+        self.register_buffer("column", torch.tensor(-1), persistent=False)  # -1: every join for itself
+
+    @staticmethod
+    def draw(network):
+        joins = [module for module in network.modules() if isinstance(module, FractalJoin)]
+        column = torch.randint(max(join.columns for join in joins), ())
+        column = torch.where(torch.rand(()) < joins[0].alone, column, -1)
+        for join in joins:
+            join.column.copy_(column)
+
+    def forward(self, *columns):
+        if not self.training:
+            return sum(columns) / len(columns)
+        device = columns[0].device
+        place = torch.arange(len(columns) - 1, -1, -1, device=device)
+        keep = torch.rand(len(columns), device=device) >= self.drop
+        keep = keep | (~keep.any() & (place == torch.randint(len(columns), (), device=device)))
+        keep = torch.where((self.column >= 0) & (self.column < len(columns)), place == self.column, keep)
+        keep = keep.to(columns[0].dtype)
+        weights = keep / keep.sum()
+        return sum(weight * column for weight, column in zip(weights.unbind(), columns))
+
+    def extra_repr(self):
+        return f"{self.columns}, drop={self.drop}"
+'''
+
+CROP_TO = '''\
+def crop_to(x, like, offset=None):
+    """`x` cut to the height and width of `like`: from its centre, or from `offset` on."""
+    for axis in range(2, x.dim()):
+        size = like.shape[axis]
+        start = (x.shape[axis] - size) // 2 if offset is None else offset[axis - 2]
+        x = x.narrow(axis, start, size)
+    return x
+'''
+
 HELPERS: dict[str, str] = {
+    **{
+        f"Uneven{kind}{rank}d": _uneven(f"{kind}{rank}d")
+        for kind in ("Conv", "MaxPool", "AvgPool")
+        for rank in (1, 2, 3)
+    },
     "Scale": SCALE,
     "LayerScale": LAYER_SCALE,
     "StochasticDepth": STOCHASTIC_DEPTH,
     "DropPath": DROP_PATH,
-} | {f"Uneven{kind}{rank}d": _uneven(f"{kind}{rank}d") for kind in ("Conv", "MaxPool", "AvgPool") for rank in (1, 2, 3)}
-"""The source of each class, by its name. A file has those that it mentions; no class of a network takes such a name."""
+    "PadChannels": PAD_CHANNELS,
+    "FractalJoin": FRACTAL_JOIN,
+    "crop_to": CROP_TO,
+}
+"""The source of each class and function by its name. A file has those that it mentions; nothing else is called so."""
