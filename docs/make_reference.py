@@ -33,7 +33,7 @@ SPECIAL = {
     "bias_init": "`0`; with `init=torch`, as PyTorch has it",
     "init": "He or Glorot, see [initialisation](#initialisation)",
 }
-"""What a default of None means, by argument."""
+"""What a default of None means, by argument, where its own line does not say it."""
 
 
 # --- README.md -------------------------------------------------------------------------------------------------------
@@ -85,8 +85,8 @@ def _equation(op: type[Op]) -> str:
 def _result(op: type[Op]) -> TensorType:
     """What comes out of the op at its defaults."""
     required = [a.kind for a in op.arguments if a.form == "positional" and a.default is REQUIRED]
-    given = "".join(" 0.5" if kind == "number" else " 8" for kind in required)
-    net = loads(f"input {SAMPLE}\n{op.spellings[0]}{given}")
+    given = "".join("0.5" if kind == "number" else "8" for kind in required)
+    net = loads(f"input {SAMPLE}\n{op.spellings[0]} {op.example or given}")
     return TensorType(net.outputs["output"])
 
 
@@ -107,6 +107,8 @@ def _written(argument: Argument) -> str:
     names = [argument.name, *argument.aliases]
     if argument.form == "positional":
         return f"a bare number, or `{argument.name}=…`"
+    if argument.form == "extent":
+        return f"a bare number or `a x b`, or `{argument.name}=…`"
     if argument.form == "kernel":
         return ", ".join(["`5x5`", *(f"`{name}=5`" for name in names)])
     if argument.form == "stride":
@@ -121,7 +123,8 @@ def _default(argument: Argument) -> str:
     if value is REQUIRED:
         return "must be given"
     if value is None:
-        return SPECIAL[argument.name]
+        said = re.search(r"(?:^|[;,] )([^;,]*) by default$", argument.doc)
+        return said[1] if said and argument.name not in SPECIAL else SPECIAL[argument.name]
     if argument.form == "kernel":
         return f"`{value}x{value}`"
     if argument.form == "stride":

@@ -12,7 +12,7 @@ from netdsl.diagnostic import Diagnostic, nearest
 from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.record import Record
-from netdsl.size import Formula
+from netdsl.size import Formula, Size
 from netdsl.source import Span
 from netdsl.types import AXIS_NAMES
 from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of, roots
@@ -129,7 +129,7 @@ class Binder:
         argument = self.named.get(name)
         if argument is None or name in self.words:
             return False
-        return argument.name == name and argument.form != "positional"
+        return argument.name == name and argument.form not in ("positional", "extent")
 
     # one argument
 
@@ -162,8 +162,7 @@ class Binder:
         hint = self.hint(word) if self.scope.find(word) is None else ()
         if hint:
             self.error("E0204", f"{self.head} does not take `{word}`", arg.span, helps=hint)
-        value = self.evaluate(arg) if word not in WORDS else Word(word)
-        self.accept(value, arg)
+        self.accept(self.evaluate(arg), arg)
 
     def positional(self, arg: t.Expr) -> None:
         self.accept(self.evaluate(arg), arg)
@@ -189,9 +188,9 @@ class Binder:
             self.error(
                 "E0202", f"{self.head} takes numbers and words here, not {kind_of(value)}", arg.span, helps=self.usage()
             )
-        free = [a for a in self.op.arguments if a.form == "positional" and a.name not in self.values]
+        takes = [a for a in self.op.arguments if a.form in ("positional", "extent")]
+        free = [a for a in takes if a.name not in self.values]
         if not free:
-            takes = [a for a in self.op.arguments if a.form == "positional"]
             count = f"{len(takes)} number{'s' if len(takes) != 1 else ''}" if takes else "no number"
             kernel = any(a.form == "kernel" for a in self.op.arguments)
             how = (
@@ -226,9 +225,7 @@ class Binder:
         elif argument.kind == "axis":
             self.put(argument, self.axis(expr), span)
         else:
-            self.put(
-                argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span
-            )
+            self.put(argument, self.extent(argument, expr), span, expr.span)
 
     def hint(self, word: str) -> tuple[str, ...]:
         """What a word was probably meant to say, where that is more than a typing mistake."""
@@ -257,13 +254,21 @@ class Binder:
         return expr.id
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
-        argument = next((a for a in self.op.arguments if a.form == form), None)
+        forms = ("kernel", "extent") if form == "kernel" else (form,)
+        argument = next((a for a in self.op.arguments if a.form in forms), None)
         if argument is None:
             self.error("E0204", f"{self.head} has no {form}", span, helps=self.usage())
-        self.put(argument, self.extent(expr) if isinstance(expr, t.Extent) else self.evaluate(expr), span, expr.span)
+        self.put(argument, self.extent(argument, expr), span, expr.span)
 
-    def extent(self, expr: t.Extent) -> Value | tuple[Value, ...]:
-        return tuple(self.evaluate(size) for size in expr.sizes)
+    def extent(self, argument: Argument, expr: t.Expr) -> Value | tuple[Value | None, ...]:
+        """One value, or one for each axis; None stands for `?`, the size that is left."""
+        if not isinstance(expr, t.Extent):
+            return self.evaluate(expr)
+        for size in expr.sizes:
+            if isinstance(size, t.Anything) and argument.kind != "sizes":
+                helps = ("`?` stands for any size in an assertion, and for what is left in `RESHAPE`",)
+                self.error("E0202", f"{argument.name} of {self.head} is numbers, not `?`", size.span, helps=helps)
+        return tuple(None if isinstance(size, t.Anything) else self.evaluate(size) for size in expr.sizes)
 
     def flag(self, slot: str, op: type[Op] | None, span: Span) -> None:
         earlier = next((flag for flag in self.flags if flag.slot == slot), None)
@@ -294,9 +299,9 @@ class Binder:
     def convert(self, argument: Argument, value: Any, span: Span) -> Any:
         """The value as the op keeps it: counts and extents whole, rates as floats."""
         if isinstance(value, tuple):
-            if argument.kind not in ("extent", "pad"):
+            if argument.kind not in ("extent", "pad", "sizes"):
                 self.error("E0202", f"{argument.name} of {self.head} is one number, not `{span.text}`", span)
-            return tuple(self.whole(argument, part, span) for part in value)
+            return tuple(None if part is None else self.whole(argument, part, span) for part in value)
         if isinstance(value, Poison):
             raise Failed
         if not isinstance(value, Num):
@@ -308,7 +313,7 @@ class Binder:
             return float(value.value)
         return self.whole(argument, value, span)
 
-    def whole(self, argument: Argument, value: Value, span: Span) -> int:
+    def whole(self, argument: Argument, value: Value, span: Span) -> Size:
         what = argument.name.replace("_", " ")
         if isinstance(value, Poison):
             raise Failed
@@ -316,11 +321,15 @@ class Binder:
             self.error("E0202", f"{what} of {self.head} is a number, not {kind_of(value)}", span)
         number = value.value
         if isinstance(number, Formula):
+            if argument.kind in ("size", "sizes"):
+                return number
             self.error(
                 "E0308",
                 f"{what} of {self.head} must be known, and `{span.text}` is {number}",
                 span,
-                helps=("`GAP` pools over whatever size there is",) if "pool" in self.op.name else (),
+                helps=("`GAP` pools over whatever size there is",)
+                if "pool" in self.op.name
+                else ("give the input concrete sizes: `input 3 x 224 x 224`",),
             )
         if isinstance(number, Fraction):
             self.error(
@@ -329,14 +338,12 @@ class Binder:
                 span,
                 helps=(f"`floor({span.text.strip('()')})` or `ceil({span.text.strip('()')})`",),
             )
-        least = 0 if argument.kind in ("whole", "pad") else 1
+        least = 0 if argument.kind in ("whole", "pad", "size") else 1
         if number < least:
             self.error("E0202", f"{what} of {self.head} must be at least {least}, not {number}", span)
         if number > MAX_SIZE:
             self.error("E0102", f"{what} of {self.head} is more than {MAX_SIZE:,}", span)
-        size = value.size
-        assert isinstance(size, int)
-        return size
+        return value.size
 
     def usage(self) -> tuple[str, ...]:
         """How the primitive is written, for help lines."""
@@ -371,6 +378,8 @@ def usage(op: type[Op], head: str) -> str:
     for a in op.arguments:
         if a.form == "positional":
             parts.append(a.name if a.default is REQUIRED else f"[{a.name}]")
+        elif a.form == "extent":
+            parts.append(f"{a.name}" if a.default is REQUIRED else f"[{a.name}]")
         elif a.form == "kernel":
             parts.append("[KxK]")
         elif a.form == "stride":

@@ -157,7 +157,7 @@ class Elaborator(Joiner):
     def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
         """Windows decide heights and widths, which carry no trace: what they follow from is fixed."""
         for argument in op.arguments:
-            if argument.name not in ("out_channels", "out_features", "groups"):
+            if not argument.scales:
                 value = values[argument.name]
                 for part in value if isinstance(value, tuple) else (value,):
                     if isinstance(part, Traced):
@@ -178,6 +178,9 @@ class Elaborator(Joiner):
         types = tuple(tensor.type for tensor in local if isinstance(tensor.type, TensorType))
         self.prove.origin = self.full_origin(span)
         out = op.infer(types, self.prove)
+        for size in out.spatial:
+            if isinstance(size, Traced):
+                self.builder.pin(symbols(size.trace))
         self.limit(out)
         return self.builder.add(op, local, out, self.origin(span))
 

@@ -372,8 +372,10 @@ DEFAULTS = listed(
     "CONV bn relu, CONV relu, CONV nobias, CONV bn init=xavier, FC relu, DROPOUT 0.3, BN momentum=0.05, LRN n=3, "
     "CONV valid, conv k=1, CONV floor, POOL k=3 /2 ceil"
 )
-ON_MAPS = listed("conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction")
-ON_VECTORS = listed("fc, activation, fc, norm")
+ON_MAPS = listed(
+    "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry"
+)
+ON_VECTORS = listed("fc, activation, fc, norm, cut")
 COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
 SHIPPED = listed(
     "residual, residual, branch_block, inception, fire, dense, fractal, stage, preact, wide, resnext, transition, "
@@ -645,6 +647,112 @@ class Author:
             return limited((shape[0], *(n * size for size in shape[1:])))
 
         return self.element(shape, "UPSAMPLE", [] if n == 2 and self.coin() else [str(n)], run)
+
+    def geometry(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """What moves values and computes nothing."""
+        form: Form = getattr(self, self.dice.pick(("cut", "padding", "cut", "padding", "moving")))(shape, env)
+        return form
+
+    def cut(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """CROP and SLICE: what is kept must be there."""
+        if len(shape) > 1 and self.coin():
+            sizes = tuple(self.dice.between(1, n) for n in shape[1:])
+            sizes = (min(sizes),) * len(sizes) if self.coin() else sizes
+            before = tuple(self.dice.between(0, n - kept) for n, kept in zip(shape[1:], sizes)) if self.coin() else None
+            first = before or (0,) * len(sizes)
+
+            def crop(shape: Shape, env: Env) -> Shape:
+                need(len(shape) == len(sizes) + 1)
+                need(all(n >= start + kept for n, start, kept in zip(shape[1:], first, sizes)))
+                return (shape[0], *sizes)
+
+            words = str(sizes[0]) if len(set(sizes)) == 1 and self.coin() else self.extent(sizes, "size")
+            return self.element(
+                shape, "CROP", [words, *([f"offset={'x'.join(map(str, before))}"] if before else [])], crop
+            )
+        at = self.dice.between(0, len(shape) - 1)
+        axis = {1: "C", 2: "CW", 3: "CHW", 4: "CDHW"}[len(shape)][at]
+        stop = self.dice.between(1, shape[at])
+        start = self.dice.between(0, stop - 1)
+        to_the_end = self.coin(4)
+
+        def slice_(shape: Shape, env: Env) -> Shape:
+            need(at < len(shape) and {1: "C", 2: "CW", 3: "CHW", 4: "CDHW"}[len(shape)][at] == axis)
+            end = shape[at] if to_the_end else stop
+            need(start < end <= shape[at])
+            return (*shape[:at], end - start, *shape[at + 1 :])
+
+        more = [f"axis={axis}"] if at or self.coin(4) else []
+        return self.element(shape, "SLICE", [str(start), axis if to_the_end else str(stop), *more], slice_)
+
+    def padding(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """PAD; a mirror image is smaller than what it mirrors."""
+        axes = len(shape) - 1
+        if self.coin(4):
+            n = self.dice.between(1, 4)
+            return self.element(shape, "PAD", [f"channels={n}"], lambda shape, env: limited((shape[0] + n, *shape[1:])))
+        mode = self.dice.pick(("", "", "zeros", "reflect", "replicate"))
+        before, after = self.per_axis(axes, 0, 2), self.per_axis(axes, 0, 2)
+        kind = self.dice.pick(("both", "before", "after", "differ"))
+        if kind == "both":
+            args, before = [self.extent(after, "size")], after
+        elif kind == "differ":
+            args = [f"before={'x'.join(map(str, before))}", f"after={'x'.join(map(str, after))}"]
+        else:
+            sides = before if kind == "before" else after
+            args = [f"{kind}={'x'.join(map(str, sides))}"]
+            before, after = (before, (0,) * axes) if kind == "before" else ((0,) * axes, after)
+
+        def run(shape: Shape, env: Env) -> Shape:
+            need(len(shape) == axes + 1)
+            need(mode != "reflect" or all(n > max(sides) for n, *sides in zip(shape[1:], before, after)))
+            return limited((shape[0], *(sum(sizes) for sizes in zip(shape[1:], before, after))))
+
+        return self.element(shape, "PAD", [*args, *([mode] if mode else [])], run)
+
+    def moving(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """RESHAPE, TRANSPOSE, SHUFFLE, FLATTEN spatial."""
+        kind = self.dice.pick(("shuffle", "spatial", "reshape", "transpose") if not self.symbolic else ("shuffle",))
+        rank = len(shape)
+        if kind == "shuffle":
+            groups = self.dice.pick([g for g in range(1, shape[0] + 1) if shape[0] % g == 0])
+
+            def shuffle(shape: Shape, env: Env) -> Shape:
+                need(len(shape) > 1 and shape[0] % groups == 0)
+                return shape
+
+            return self.element(shape, self.dice.pick(("SHUFFLE", "CHANNEL_SHUFFLE")), [str(groups)], shuffle)
+        if kind == "spatial":
+
+            def spatial(shape: Shape, env: Env) -> Shape:
+                need(len(shape) > 1)
+                return limited((shape[0], prod(shape[1:])))
+
+            return self.element(shape, "FLATTEN", ["spatial"], spatial)
+        if kind == "transpose":
+            left = list(range(rank))
+            order = [left.pop(self.dice.between(0, len(left) - 1)) for _ in range(rank)]
+            swap = rank == 2 and self.coin()
+            order = [1, 0] if swap else order
+
+            def transpose(shape: Shape, env: Env) -> Shape:
+                need(len(shape) == rank)
+                return limited(tuple(shape[axis] for axis in order))
+
+            return self.element(shape, "TRANSPOSE", [] if swap else ["x".join(map(str, order))], transpose)
+        sizes, left_over = [], prod(shape)
+        for _ in range(self.dice.between(1, 3)):
+            sizes.append(self.dice.pick([n for n in range(1, left_over + 1) if left_over % n == 0][:8]))
+            left_over //= sizes[-1]
+        at = self.dice.between(0, len(sizes))
+        open_ = self.coin(3)
+
+        def reshape(shape: Shape, env: Env) -> Shape:
+            need(prod(shape) == prod(sizes) * left_over if not open_ else prod(shape) % prod(sizes) == 0)
+            return limited((*sizes[:at], prod(shape) // prod(sizes), *sizes[at:]))
+
+        written = [*map(str, sizes[:at]), "?" if open_ else str(left_over), *map(str, sizes[at:])]
+        return self.element(shape, "RESHAPE", [" x ".join(written)], reshape)
 
     def per_axis(self, axes: int, low: int, high: int) -> tuple[int, ...]:
         if axes > 1 and self.coin(4):
@@ -1341,7 +1449,7 @@ class Author:
         def run(shape: Shape, env: Env) -> Shape:
             return limited((n.value(shape, env), *(windows(size, k, (p, p), s, "floor") for size in shape[1:])))
 
-        return self.written_call("mlpconv", [n, str(k), str(s), f"pad={p}"], run)
+        return self.written_call("mlpconv", [n, str(k), str(s), f"padding={p}"], run)
 
     def fractal(self, shape: Shape, env: Env, depth: int = 0) -> Form:
         n, c = self.dice.between(1, 3), self.number(shape, env, 1, 6)

@@ -184,6 +184,42 @@ def repeated(x: Tensor, factor: int) -> Tensor:
     return x
 
 
+def kept(op: Any, x: Tensor) -> Tensor:
+    for axis, size in enumerate(op.size, 2):
+        before = math.floor((x.shape[axis] - size) / 2) if op.offset is None else op.offset[axis - 2]
+        x = torch.stack([row for i, row in enumerate(x.unbind(axis)) if before <= i < before + size], axis)
+    return x
+
+
+def padded(op: Any, x: Tensor) -> Tensor:
+    """Row by row: where each comes from."""
+    for axis, (before, after) in enumerate(op.padding, 2):
+        rows, last = x.unbind(axis), x.shape[axis] - 1
+        out = []
+        for i in range(-before, last + 1 + after):
+            edge = min(max(i, 0), last)
+            found = {"zeros": edge, "replicate": edge, "reflect": 2 * edge - i}[op.mode]
+            out.append(rows[found] * (op.mode != "zeros" or i == edge))
+        x = torch.stack(out, axis)
+    return x
+
+
+def sliced(op: Any, x: Tensor) -> Tensor:
+    axis = 1 + {2: "C", 3: "CW", 4: "CHW", 5: "CDHW"}[x.dim()].index(op.axis)
+    rows = x.unbind(axis)
+    return torch.stack(rows[op.start : len(rows) if op.stop is None else op.stop], axis)
+
+
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    n = x.shape[1] // groups
+    return torch.stack([x[:, j * n + i] for i in range(n) for j in range(groups)], 1)
+
+
+def reshaped(op: Any, x: Tensor) -> Tensor:
+    sizes = [-1 if size is None or not isinstance(size, int) else int(size) for size in op.shape]
+    return torch.stack([torch.from_numpy(sample.numpy().copy().reshape(sizes)) for sample in x])
+
+
 def space(x: Tensor) -> tuple[int, ...]:
     return tuple(range(2, x.dim()))
 
@@ -214,7 +250,15 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "avgpool": lambda op, xs, w, training: average(op, xs[0]),
     "globalavgpool": lambda op, xs, w, training: xs[0].mean(space(xs[0])),
     "globalmaxpool": lambda op, xs, w, training: xs[0].amax(space(xs[0])),
-    "flatten": lambda op, xs, w, training: xs[0].reshape(len(xs[0]), -1),
+    "flatten": lambda op, xs, w, training: xs[0].reshape(*xs[0].shape[: 1 + (op.axes == "spatial")], -1),
+    "crop": lambda op, xs, w, training: kept(op, xs[0]),
+    "pad": lambda op, xs, w, training: padded(op, xs[0]),
+    "slice": lambda op, xs, w, training: sliced(op, xs[0]),
+    "channel_shuffle": lambda op, xs, w, training: shuffled(xs[0], op.groups),
+    "reshape": lambda op, xs, w, training: reshaped(op, xs[0]),
+    "transpose": lambda op, xs, w, training: xs[0].movedim(
+        [1 + axis for axis in op.order], list(range(1, xs[0].dim()))
+    ),
     "lrn": lambda op, xs, w, training: local_response(op, xs[0]),
     "relu": lambda op, xs, w, training: xs[0].clamp(min=0),
     "relu6": lambda op, xs, w, training: xs[0].clamp(0, 6),
@@ -698,6 +742,35 @@ MEANINGS = {
         input 3 x 8 x 8
         default CONV bn relu
         fractal(3, 4, POOL) -> fractal(2, 6) -> fractal(1)
+    """,
+    "values that are moved": """
+        net t
+        input 4 x 9 x 12
+        CROP 8 -> CROP 6x7 offset=1x0 -> PAD 1 -> PAD 1 reflect after=2 -> PAD before=1x0 replicate -> PAD channels=4
+        SLICE 2 6 -> SLICE 1 3 axis=H -> SHUFFLE 2 -> RESHAPE 2 x ? x 4 -> TRANSPOSE 2x0x1
+        RESHAPE 8 x ? -> CONV 6 k=3 relu -> TRANSPOSE -> FLATTEN spatial -> CONV C k=1 -> SLICE 0 5
+        FLATTEN -> SLICE 3 10 -> PAD channels=2 -> RESHAPE 3 x 3 x 1 -> PAD 2 -> CROP 4
+        PAD 1x0 before=1 replicate -> FC 3
+    """,
+    "values that are moved on one and three axes": """
+        net t
+        input 2 x 3 x 4 x 5
+        PAD 1 reflect -> PAD 1x2x3 replicate -> PAD after=1 -> CROP 4x4x6 -> SLICE 1 3 axis=D -> SLICE 1 W axis=W
+        CONV 6 relu -> SHUFFLE 3 -> FLATTEN spatial -> PAD 2 reflect -> PAD 1 replicate -> SHUFFLE 2 -> CROP 20 offset=3
+        PAD channels=1 -> RESHAPE 7 x 2 x 2 x 5 -> TRANSPOSE 3x2x1x0
+    """,
+    "values that are moved in a sequence": """
+        net t
+        input 4 x 8 x 8
+        cut = (CROP 6 -> PAD 1 -> PAD channels=2 -> SLICE 0 4 -> SHUFFLE 2 -> RESHAPE 8 x 32 -> TRANSPOSE -> FLATTEN spatial) * 1
+        CONV 8 k=1 relu -> TRANSPOSE
+    """,
+    "channels in parts": """
+        block unit(f) = split(identity, f) -> SHUFFLE 2
+        net t(width=8)
+        input 3 x 8 x 8
+        CONV width -> unit(CONV C relu) -> CONV (3*C) -> unit(CONV C bn) * 2
+        split(RELU, CONV 5, 7) -> split(TANH, PAD channels=3)
     """,
     "open sizes": """
         net t

@@ -5,6 +5,7 @@
 | `convolution.py` | CONV, DECONV                                                         |
 | `pooling.py`     | MAXPOOL, AVGPOOL, GAP, GMP                                           |
 | `linear.py`      | FC, FLATTEN                                                          |
+| `geometry.py`    | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE                |
 | `activation.py`  | RELU and the others, SOFTMAX                                         |
 | `normalisation.py` | BN, LRN                                                            |
 | `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
@@ -29,6 +30,7 @@ from netdsl.ops.activation import (
 )
 from netdsl.ops.base import Argument, Op, Weight
 from netdsl.ops.convolution import Conv, ConvTranspose
+from netdsl.ops.geometry import ChannelShuffle, Crop, Pad, Reshape, Slice, Transpose
 from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product
 from netdsl.ops.linear import Flatten, Linear
 from netdsl.ops.normalisation import LRN, BatchNorm
@@ -47,6 +49,12 @@ OPS: tuple[type[Op], ...] = (
     GlobalMaxPool,
     Linear,
     Flatten,
+    Reshape,
+    Transpose,
+    Slice,
+    Crop,
+    Pad,
+    ChannelShuffle,
     BatchNorm,
     LRN,
     ReLU,

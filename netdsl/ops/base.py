@@ -22,11 +22,14 @@ Extent = int | tuple[int, ...]
 class Argument(Record):
     """One argument as people write it.
 
-    form   `positional` (a bare number), `kernel` (3x3), `stride` (/2), `keyword` (`pad 2`, `pad=2`),
-           or `word` (one of `words`, alone)
+    form   `positional` (a bare number), `kernel` (3x3), `extent` (a bare number or a x b), `stride` (/2),
+           `keyword` (`pad 2`, `pad=2`), or `word` (one of `words`, alone)
     kind   `count` (whole, at least 1), `whole` (at least 0), `number`, `extent` (whole, or one a x b per axis),
-           `init` (a rule's name, or the standard deviation of a normal), `axis` (C, D, H or W)
+           `pad` (an extent, at least 0), `size` (whole, or a formula of open sizes), `sizes` (one or several of
+           them, one of which may be `?`), `init` (a rule's name, or the standard deviation of a normal),
+           `axis` (C, D, H or W)
     Any argument but a word can also be given by name: `stride=2`.
+    scales whether the number shows in numbers of channels alone: then a class can take it as a parameter.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Argument(Record):
     words: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     doc: str = ""
+    scales: bool = False
 
 
 class Weight(Record):
@@ -64,6 +68,8 @@ class Op(Record):
     """What the flag replaces in a `default`: `norm` or `activation`."""
     takes_flags: ClassVar[bool] = False
     """Whether flags may follow this op: it learns weights."""
+    example: ClassVar[str] = ""
+    """Arguments for an example in the reference, where something has to be given and is not one number."""
     linear: ClassVar[bool] = False
     """Whether it is a linear function of its inputs, as far as a chain of such ops collapses into one layer."""
 

@@ -30,7 +30,7 @@ class Conv(Window):
     spellings: ClassVar[tuple[str, ...]] = ("CONV", "CONVOLUTION")
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("out_channels", "positional", doc="the number of filters"),
+        Argument("out_channels", "positional", scales=True, doc="the number of filters"),
         Argument("kernel", "kernel", "extent", 3, aliases=("k",), doc="the window, 3x3 by default"),
         Argument("stride", "stride", "extent", 1, doc="the step, 1 by default"),
         Argument("pad", "keyword", "pad", None, doc="zeros on each side, one number or one for each axis: `pad 0x3`"),
@@ -49,7 +49,9 @@ class Conv(Window):
             doc="`floor` drops the rows that do not fill a window",
         ),
         Argument("dilation", "keyword", "extent", 1, doc="the step inside the window"),
-        Argument("groups", "keyword", "count", 1, doc="each group of filters sees its own share of the channels"),
+        Argument(
+            "groups", "keyword", "count", 1, scales=True, doc="each group of filters sees its own share of the channels"
+        ),
         BIAS,
         INIT,
         BIAS_INIT,
@@ -104,7 +106,7 @@ class ConvTranspose(Op):
     spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE", "CONVTRANSPOSE")
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("out_channels", "positional", doc="the number of filters"),
+        Argument("out_channels", "positional", scales=True, doc="the number of filters"),
         Argument("kernel", "kernel", "extent", 2, aliases=("k",), doc="the window, 2x2 by default"),
         Argument("stride", "stride", "extent", 2, doc="the factor by which it enlarges, 2 by default"),
         Argument("pad", "keyword", "pad", 0, doc="rows taken off each side"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, Weight
+from netdsl.ops.base import Argument, Op, Weight, need_spatial
 from netdsl.ops.convolution import BIAS, BIAS_INIT, INIT
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
@@ -12,14 +12,37 @@ from netdsl.types import TensorType
 
 
 class Flatten(Op):
-    """C x H x W → C·H·W, channels outermost."""
+    """C x H x W → C·H·W, channels outermost; `spatial`: C x (H·W)."""
 
     name: ClassVar[str] = "flatten"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("FLATTEN",)
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(
+            "axes",
+            "word",
+            default="all",
+            words=("all", "spatial"),
+            doc="`spatial` leaves the channels, and makes one axis of the others",
+        ),
+    )
+
+    axes: str = "all"
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        if given["axes"] == "spatial":
+            need_spatial("FLATTEN spatial", x)
+        return cls(given["axes"])
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
-        return TensorType((inputs[0].elements,))
+        (x,) = inputs
+        if self.axes == "all":
+            return TensorType((x.elements,))
+        return TensorType((x.channels, TensorType(x.spatial).elements))
+
+    def describe(self) -> str:
+        return self.axes if self.axes != "all" else ""
 
 
 class Linear(Op):
@@ -30,7 +53,7 @@ class Linear(Op):
     spellings: ClassVar[tuple[str, ...]] = ("FC", "LINEAR", "DENSE")
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("out_features", "positional", doc="the number of outputs"),
+        Argument("out_features", "positional", scales=True, doc="the number of outputs"),
         BIAS,
         INIT,
         BIAS_INIT,

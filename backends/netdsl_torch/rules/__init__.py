@@ -13,6 +13,7 @@ from netdsl.ops import OPS, Op
 from netdsl_torch.rules import (
     activation,
     convolution,
+    geometry,
     join,
     linear,
     normalisation,
@@ -25,7 +26,19 @@ from netdsl_torch.rules import (
 from netdsl_torch.rules.base import Rule
 from netdsl_torch.rules.helpers import HELPERS
 
-FAMILIES = (convolution, pooling, linear, normalisation, activation, scaling, regularisation, resize, shortcut, join)
+FAMILIES = (
+    convolution,
+    pooling,
+    linear,
+    geometry,
+    normalisation,
+    activation,
+    scaling,
+    regularisation,
+    resize,
+    shortcut,
+    join,
+)
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 missing = {op.name for op in OPS} - set(RULES)

@@ -100,6 +100,40 @@ class DropPath(nn.Module):
         return f"p={self.p}"
 '''
 
+CROP = '''\
+class Crop(nn.Module):
+    """A window of the given size: in the middle of the spatial axes, or from `offset` on."""
+
+    def __init__(self, *size, offset=None):
+        super().__init__()
+        self.size, self.offset = size, offset
+
+    def forward(self, x):
+        for i, size in enumerate(self.size):
+            start = (x.shape[i + 2] - size) // 2 if self.offset is None else self.offset[i]
+            x = x.narrow(i + 2, start, size)
+        return x
+
+    def extra_repr(self):
+        return f"{self.size}" if self.offset is None else f"{self.size}, offset={self.offset}"
+'''
+
+SLICE = '''\
+class Slice(nn.Module):
+    """The values from `start` up to, not including, `stop` on one axis; None is the end."""
+
+    def __init__(self, start, stop, axis=1):
+        super().__init__()
+        self.start, self.stop, self.axis = start, stop, axis
+
+    def forward(self, x):
+        stop = x.shape[self.axis] if self.stop is None else self.stop
+        return x.narrow(self.axis, self.start, stop - self.start)
+
+    def extra_repr(self):
+        return f"{self.start}, {self.stop}, axis={self.axis}"
+'''
+
 PAD_CHANNELS = '''\
 class PadChannels(nn.Module):
     """Channels of zeros at the end: the parameter-free shortcut of He et al. 2015 (option A)."""
@@ -113,6 +147,36 @@ class PadChannels(nn.Module):
 
     def extra_repr(self):
         return f"{self.channels}"
+'''
+
+RESHAPE = '''\
+class Reshape(nn.Module):
+    """The values of each sample in another shape; -1 is what is left."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(x.shape[0], *self.shape)
+
+    def extra_repr(self):
+        return f"{self.shape}"
+'''
+
+TRANSPOSE = '''\
+class Transpose(nn.Module):
+    """The axes of each sample in another order, numbered from 0."""
+
+    def __init__(self, *order):
+        super().__init__()
+        self.order = order
+
+    def forward(self, x):
+        return x.permute(0, *(axis + 1 for axis in self.order))
+
+    def extra_repr(self):
+        return f"{self.order}"
 '''
 
 FRACTAL_JOIN = '''\
@@ -172,6 +236,10 @@ HELPERS: dict[str, str] = {
     "LayerScale": LAYER_SCALE,
     "StochasticDepth": STOCHASTIC_DEPTH,
     "DropPath": DROP_PATH,
+    "Crop": CROP,
+    "Slice": SLICE,
+    "Reshape": RESHAPE,
+    "Transpose": TRANSPOSE,
     "PadChannels": PAD_CHANNELS,
     "FractalJoin": FRACTAL_JOIN,
     "crop_to": CROP_TO,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netdsl_torch.code import Code, hole
@@ -18,7 +19,15 @@ def linear(op: Any, inputs: Types) -> Code:
     )
 
 
+def flatten(op: Any, inputs: Types) -> Code:
+    return ("nn.Flatten(2)" if op.axes == "spatial" else "nn.Flatten()",)
+
+
+def flattened(op: Any, inputs: Types, args: Sequence[str]) -> str:
+    return f"torch.flatten({args[0]}, {2 if op.axes == 'spatial' else 1})"
+
+
 RULES = {
     "linear": Rule(linear),
-    "flatten": Rule(lambda op, inputs: ("nn.Flatten()",), lambda op, inputs, args: f"torch.flatten({args[0]}, 1)"),
+    "flatten": Rule(flatten, flattened),
 }
