@@ -650,7 +650,7 @@ class Author:
 
     def geometry(self, shape: Shape, env: Env, depth: int = 0) -> Form:
         """What moves values and computes nothing."""
-        form: Form = getattr(self, self.dice.pick(("cut", "padding", "cut", "padding", "moving")))(shape, env)
+        form: Form = getattr(self, self.dice.pick(("cut", "padding", "moving", "moving")))(shape, env)
         return form
 
     def cut(self, shape: Shape, env: Env, depth: int = 0) -> Form:

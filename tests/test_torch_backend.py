@@ -126,8 +126,8 @@ def sides(pairs: Any) -> list[int]:
     return [n for before, after in reversed(tuple(pairs)) for n in (before, after)]
 
 
-def windows_of(x: Tensor, op: Any, fill: float) -> Tensor:
-    """All windows of a pool, their own axes last; partial ones are filled up."""
+def windows_of(x: Tensor, op: Any, fill: float, beyond: float | None = None) -> Tensor:
+    """All windows of a pool, their own axes last; partial ones are filled up, with `beyond` behind the padding."""
     tails = []
     for size, k, s, (before, after) in zip(x.shape[2:], op.kernel, op.stride, op.padding, strict=True):
         total = size + before + after
@@ -136,7 +136,7 @@ def windows_of(x: Tensor, op: Any, fill: float) -> Tensor:
         if op.rounding == "ceil" and last + k < total and last + s < size + before:
             last += s
         tails.append((0, max(0, last + k - total)))
-    x = F.pad(F.pad(x, sides(op.padding), value=fill), sides(tails), value=fill)
+    x = F.pad(F.pad(x, sides(op.padding), value=fill), sides(tails), value=fill if beyond is None else beyond)
     for axis, (k, s) in enumerate(zip(op.kernel, op.stride, strict=True), 2):
         x = x.unfold(axis, k, s)
     return x
@@ -145,12 +145,8 @@ def windows_of(x: Tensor, op: Any, fill: float) -> Tensor:
 def average(op: Any, x: Tensor) -> Tensor:
     axes = tuple(range(x.dim(), 2 * x.dim() - 2))
     inside = torch.ones_like(x[:1, :1])
-    if op.count_pad:
-        # Zeros of the padding count, what lies beyond it does not.
-        inside = F.pad(inside, sides(op.padding), value=1.0)
-        count = windows_of(inside, op.replace(padding=((0, 0),) * len(op.padding)), 0.0).sum(axes)
-    else:
-        count = windows_of(inside, op, 0.0).sum(axes)
+    # Zeros of the padding count if they are told to, what lies beyond them does not.
+    count = windows_of(inside, op, 1.0 if op.count_pad else 0.0, beyond=0.0).sum(axes)
     return windows_of(x, op, 0.0).sum(axes) / count
 
 
