@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -31,6 +31,12 @@ class Backend(Protocol):
 
     def build(self, net: Net) -> Any:
         """The object that runs: for PyTorch, an nn.Module."""
+
+    def load_weights(self, module: Any, weights: Any, fresh: Iterable[str] = ()) -> None:
+        """Gives what `build` made the weights of another implementation, but for the lines labelled as in `fresh`.
+
+        Raises UsageError where they do not fit, and then changes nothing.
+        """
 
     def is_generated(self, text: str) -> bool:
         """Whether a file's text came from this backend and was not changed since, so that it may be replaced."""

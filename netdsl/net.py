@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -168,11 +168,20 @@ class Net:
 
         return load_backend(backend).emit(self)
 
-    def compile(self, backend: str = "torch") -> torch.nn.Module:
-        """A module that runs, with fresh parameters."""
+    def compile(self, backend: str = "torch", *, weights: Any = None, fresh: Iterable[str] = ()) -> torch.nn.Module:
+        """A module that runs: with fresh parameters, or with `weights`.
+
+        weights     a state dict, a module, or a file of another implementation of this network: torchvision's, say
+        fresh       labels of lines that keep fresh parameters all the same: a new head
+
+        Raises UsageError where the weights are not those of this network.
+        """
         from netdsl.backend import load_backend
 
-        module: torch.nn.Module = load_backend(backend).build(self)
+        chosen = load_backend(backend)
+        module: torch.nn.Module = chosen.build(self)
+        if weights is not None:
+            chosen.load_weights(module, weights, fresh)
         return module
 
     def __repr__(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netdsl_torch.emit import emit, is_generated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
 
     from netdsl.net import Net
@@ -34,6 +36,12 @@ class TorchBackend:
                 "PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it"
             ) from None
         return build(emit(net), net.name)
+
+    def load_weights(self, module: nn.Module, weights: Any, fresh: Iterable[str] = ()) -> None:
+        """Matched by structure; see `netdsl_torch.weights`."""
+        from netdsl_torch.weights import load_weights
+
+        load_weights(module, weights, fresh)
 
     def is_generated(self, text: str) -> bool:
         return is_generated(text)
