@@ -15,10 +15,11 @@ INSTALL := $(PIP) install --quiet -c constraints.txt
 STAMP_VENV := $(VENV)/.stamp-venv
 STAMP_CORE := $(VENV)/.stamp-core
 STAMP_DEV  := $(VENV)/.stamp-dev
+STAMP_MUT  := $(VENV)/.stamp-mutation
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format golden bench coverage dist venv dev clean distclean
+.PHONY: help demo test lint format golden bench coverage mutation dist venv dev clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +49,9 @@ bench: $(STAMP_DEV) ## check the speed of the compiler and of what it emits
 coverage: $(STAMP_DEV) ## run the test suite and report what it does not reach
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)
 
+mutation: $(STAMP_MUT) ## change the checker in a thousand small ways, and see which the tests notice
+	$(BIN)/python tests/mutation.py $(or $(ARGS),--sample 1000)
+
 dist: $(STAMP_DEV) ## build the sdist, and the wheel from it, into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
@@ -55,7 +59,7 @@ venv: $(STAMP_CORE) ## make .venv with netdsl alone
 dev: $(STAMP_DEV) ## make .venv with all that development needs
 
 clean: ## remove what was built and cached, but not .venv
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov mutants
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
@@ -74,3 +78,7 @@ $(STAMP_CORE): $(STAMP_VENV) pyproject.toml constraints.txt
 $(STAMP_DEV): $(STAMP_VENV) pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	@touch $(STAMP_CORE) $@
+
+$(STAMP_MUT): $(STAMP_DEV)
+	$(INSTALL) -e '.[mutation]'
+	@touch $@

@@ -23,6 +23,7 @@ from netdsl.size import (
     Number,
     Size,
     Sym,
+    Value,
     denominator,
     evaluate,
     floor_div,
@@ -307,13 +308,11 @@ def _grows(f: Formula, lowest: Mapping[str, int]) -> bool:
     """Whether f surely never falls as its symbols rise from their lowest values.
 
     So it is where, the constant aside, f is a sum of products with positive coefficients, and each factor grows too and
-    starts at 0 or above.
+    starts at 0 or above. A floor does if its content grows, for the constant in it is not negative.
     """
 
     def factor_grows(atom: Atom) -> bool:
-        if isinstance(atom, Sym):
-            return lowest[atom.name] >= 0
-        return _grows(atom.inner, lowest) and evaluate(atom.inner, lowest) >= 0
+        return lowest[atom.name] >= 0 if isinstance(atom, Sym) else _grows(atom.inner, lowest)
 
     return all(c > 0 and all(map(factor_grows, monomial)) for monomial, c in f.terms if monomial)
 
@@ -343,7 +342,7 @@ def simplified(size: Size, domains: Mapping[str, Domain]) -> Size:
     return total
 
 
-def _straightened(atom: Atom, domains: Mapping[str, Domain]) -> Formula:
+def _straightened(atom: Atom, domains: Mapping[str, Domain]) -> Value:
     """The line a*n + b that the atom is on the domain of its symbol, if it is one; else the atom."""
     formula = formula_of(atom)
     lines = _lines(formula, domains) if isinstance(atom, Floor) else None
@@ -351,7 +350,4 @@ def _straightened(atom: Atom, domains: Mapping[str, Domain]) -> Formula:
         return formula
     slope = Fraction(lines.step, lines.modulus)
     offsets = {value - slope * n for n, value in lines.starts}
-    if len(offsets) > 1:
-        return formula
-    line = symbol(lines.symbol) * slope + offsets.pop()
-    return line if isinstance(line, Formula) else formula
+    return symbol(lines.symbol) * slope + offsets.pop() if len(offsets) == 1 else formula

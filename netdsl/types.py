@@ -58,8 +58,7 @@ class TensorType(Record):
 
 
 def _factor(size: Size) -> str:
-    text = str(size)
-    return f"({text})" if isinstance(size, Formula) and len(size.terms) > 1 and text[0] != "(" else text
+    return f"({size})" if isinstance(size, Formula) and len(size.terms) > 1 else str(size)
 
 
 class Unknown(Record):

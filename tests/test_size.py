@@ -15,7 +15,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from netdsl.domain import ANY, MAX_CLASSES, Domain, Verdict, period, solve_at_least, solve_divisible, solve_zero
+from netdsl.domain import (
+    ANY,
+    MAX_CLASSES,
+    Domain,
+    Verdict,
+    period,
+    simplified,
+    solve_at_least,
+    solve_divisible,
+    solve_zero,
+)
 from netdsl.size import (
     Formula,
     Size,
@@ -673,3 +683,33 @@ def test_work_is_capped() -> None:
     assert solve_zero(f, {"H": Domain(1, 1024, {0})}) == Verdict("when", "H", Domain(1, large, {0}))
     # a bound may still be evident
     assert solve_at_least(floor_div(H, large), 0, {}) == Verdict("always")
+
+
+@given(formulas, domains(), st.integers(1, 300))
+def test_a_simplified_size_is_the_same_on_its_domain(f: Size, domain: Domain, n: int) -> None:
+    assume(domain.admits(n))
+    short = simplified(f, {"H": domain, "W": domain})
+    assert evaluate(short, {"H": n, "W": n}) == evaluate(f, {"H": n, "W": n})
+
+
+def test_simplified_examples() -> None:
+    eighth = {"H": Domain(1, 8, {0})}
+    assert simplified(7, eighth) == 7
+    assert simplified(8 * floor_div(H, 8), eighth) == H
+    assert simplified(8 * floor_div(H, 8) - H, eighth) == 0
+    assert simplified(floor_div(H, 8) * W + 1, eighth) == H * W / 8 + 1
+    assert simplified(floor_div(H, 8) * floor_div(H, 4), eighth) == H * H / 32
+    assert simplified(floor_div(H + 3, 8) + floor_div(W, 8), eighth) == H / 8 + floor_div(W, 8)
+    # not one line on all that is allowed, or of several symbols: as it was
+    assert simplified(floor_div(H, 16), eighth) == floor_div(H, 16)
+    assert simplified(floor_div(H * W, 8), eighth) == floor_div(H * W, 8)
+    assert simplified(floor_div(H, 2), {}) == floor_div(H, 2)
+    assert simplified(floor_div(H, 2), {"H": Domain(1, 2, set())}) == floor_div(H, 2)
+
+
+def test_growth_is_seen_from_the_lowest_values() -> None:
+    assert solve_at_least(floor_div(W * floor_div(H, 16), 3) * C, 0, {}) == Verdict("always")
+    assert solve_at_least(floor_div(W * floor_div(H, 16), 3) * C, 1, {}) == Verdict("undecided")
+    assert solve_at_least(floor_div(W * (H - 2), 3) * C, 0, {}) == Verdict("undecided")
+    assert solve_at_least(H * W, 2, {}) == Verdict("undecided")
+    assert solve_at_least(H * W, 2, {"H": Domain(2, 1, {0})}) == Verdict("always")

@@ -125,7 +125,7 @@ def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int, ro
     total = size - reach + sum(padding) + stride
     if rounding != "exact" and total % stride:
         found = count(size, reach, padding, stride, rounding)
-        return f"{'ceil' if rounding == 'ceil' else 'floor'}({quotient}) + 1 = {found}"
+        return f"{'floor' if found == total // stride else 'ceil'}({quotient}) + 1 = {found}"
     return f"{quotient} + 1 = {total // stride if total % stride == 0 else round(total / stride, 3)}"
 
 

@@ -1,0 +1,426 @@
+"""Ops one by one: what a layer learns, costs and says of itself, and whether the repairs it offers are repairs."""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import product
+
+import pytest
+
+import netdsl
+from netdsl import SpecError
+from netdsl.graph import Layer
+from netdsl.ops import OPS
+from netdsl.ops.base import axis_index, need_spatial, per_axis
+from netdsl.ops.convolution import check_groups
+from netdsl.ops.window import arithmetic, count, divides, same_padding, windows
+from netdsl.prove import Prover, ShapeFault
+from netdsl.size import Traced, floor_div, symbol
+from netdsl.types import TensorType, Unknown
+
+H, W = symbol("H"), symbol("W")
+
+
+def layer(line: str, start: str = "6 x 9 x 12") -> Layer:
+    """The last layer of a network that is this line."""
+    return list(netdsl.loads(f"net t\ninput {start}\n{line}\n").layers)[-1]
+
+
+def fault(line: str, start: str = "6 x 9 x 12") -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+    """Code, message, notes and helps of the one fault."""
+    with pytest.raises(SpecError) as caught:
+        netdsl.loads(f"net t\ninput {start}\n{line}\n")
+    (one,) = caught.value.diagnostics
+    return one.code, one.message, one.notes, one.helps
+
+
+# --- what a layer is -------------------------------------------------------------------------------------------------
+
+LAYERS = [
+    ("CONV 4", (4, 9, 12), {"weight": (4, 6, 3, 3), "bias": (4,)}, "3x3"),
+    ("CONV 4 nobias", (4, 9, 12), {"weight": (4, 6, 3, 3)}, "3x3"),
+    ("CONV 4 5x1 /3", (4, 3, 4), {"weight": (4, 6, 5, 1), "bias": (4,)}, "5x1 /3"),
+    ("CONV 4 1x1 /3x2", (4, 3, 6), {"weight": (4, 6, 1, 1), "bias": (4,)}, "1x1 /3x2"),
+    ("CONV 4 /1x2", (4, 9, 6), {"weight": (4, 6, 3, 3), "bias": (4,)}, "3x3 /1x2"),
+    ("CONV 4 dilation 2 groups 2", (4, 9, 12), {"weight": (4, 3, 3, 3), "bias": (4,)}, "3x3 dilation 2x2 groups 2"),
+    ("CONV 6 groups 6 pad 0x1", (6, 7, 12), {"weight": (6, 1, 3, 3), "bias": (6,)}, "3x3 groups 6"),
+    ("DECONV 4", (4, 18, 24), {"weight": (6, 4, 2, 2), "bias": (4,)}, "2x2 up 2x2"),
+    ("DECONV 4 3x3 /1x2 pad 1 nobias", (4, 9, 23), {"weight": (6, 4, 3, 3)}, "3x3 up 1x2"),
+    ("DECONV 4 groups 2", (4, 18, 24), {"weight": (6, 2, 2, 2), "bias": (4,)}, "2x2 up 2x2"),
+    ("FC 10", (10,), {"weight": (10, 648), "bias": (10,)}, ""),
+    ("FC 10 nobias", (10,), {"weight": (10, 648)}, ""),
+    ("FLATTEN", (648,), {}, ""),
+    ("GAP", (6,), {}, ""),
+    ("GMP", (6,), {}, ""),
+    ("MAXPOOL 3x3", (6, 3, 4), {}, "3x3 /3"),
+    ("MAXPOOL 3x3 /2 floor", (6, 4, 5), {}, "3x3 /2 floor"),
+    ("MAXPOOL 2x2 /2x1 ceil", (6, 5, 11), {}, "2x2 /2x1 ceil"),
+    ("MAXPOOL 3x4", (6, 3, 3), {}, "3x4 /3x4"),
+    ("AVGPOOL 3x3 /2 same", (6, 5, 6), {}, "3x3 /2"),
+    ("UPSAMPLE 3", (6, 27, 36), {}, "x3"),
+    ("DROPOUT 0.25", (6, 9, 12), {}, "p=0.25"),
+    (
+        "BN",
+        (6, 9, 12),
+        {"weight": (6,), "bias": (6,), "running_mean": (6,), "running_var": (6,), "num_batches_tracked": ()},
+        "",
+    ),
+    ("LRN", (6, 9, 12), {}, ""),
+    ("RELU", (6, 9, 12), {}, ""),
+    ("SCALE 0.5", (6, 9, 12), {}, "0.5"),
+    ("LAYER_SCALE 0.01", (6, 9, 12), {"weight": (6,)}, "0.01"),
+]
+every_layer = pytest.mark.parametrize(
+    ("line", "shape", "weights", "words"), LAYERS, ids=[line for line, *_ in LAYERS]
+)  # fmt: skip
+
+
+@every_layer
+def test_what_a_layer_is(line: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]], words: str) -> None:
+    """Its output, its weights by PyTorch's names and in PyTorch's order of axes, and its words in tables."""
+    one = layer(line)
+    assert one.type.shape == shape
+    assert {w.name: w.shape for w in one.op.weights(one.input_types)} == weights
+    assert one.op.describe() == words
+    buffers = {w.name for w in one.op.weights(one.input_types) if w.buffer}
+    assert buffers == ({"running_mean", "running_var", "num_batches_tracked"} if line == "BN" else set())
+    assert one.params == sum(math.prod(shape) for name, shape in weights.items() if name not in buffers)
+
+
+@every_layer
+def test_each_weight_is_used_once_at_each_place(
+    line: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]], words: str
+) -> None:
+    """Multiply-accumulates: a kernel is laid on each place of the output, a transposed one on each of the input."""
+    one = layer(line)
+    places = {"conv": one.type.spatial, "conv_transpose": one.input_types[0].spatial, "linear": ()}
+    if one.op.name in places:
+        assert one.macs == math.prod(weights["weight"]) * math.prod(map(int, places[one.op.name]))
+    else:
+        assert one.macs == 0
+
+
+def test_one_and_three_axes() -> None:
+    assert layer("CONV 4 k=5 /2", "6 x 9").op.describe() == "k=5 /2"
+    assert layer("MAXPOOL k=3", "6 x 9").op.describe() == "k=3 /3"
+    assert layer("CONV 4 3x1x5 /1x2x1", "6 x 9 x 12 x 5").op.describe() == "3x1x5 /1x2x1"
+    assert layer("DECONV 4", "6 x 2 x 3 x 4").type.shape == (4, 4, 6, 8)
+
+
+def test_ops_that_take_no_attributes_are_equal() -> None:
+    assert layer("RELU").op == layer("RELU").op != layer("RELU6").op
+
+
+def test_what_stands_in_a_default_belongs_to_one_op() -> None:
+    """No spelling and no flag means two things."""
+    spellings = [spelling for op in OPS for spelling in op.spellings]
+    flags = [op.flag for op in OPS if op.flag]
+    assert len(set(spellings)) == len(spellings) and all(s == s.upper() for s in spellings)
+    assert len(set(flags)) == len(flags) and all(f == f.lower() for f in flags)
+    assert all(op.slot for op in OPS if op.flag)
+
+
+# --- windows ---------------------------------------------------------------------------------------------------------
+
+WINDOWS = [
+    (size, reach, pads, stride)
+    for size, reach, pads, stride in product(range(1, 12), range(1, 6), [(0, 0), (1, 1), (0, 1), (2, 2)], range(1, 5))
+    if size + sum(pads) >= reach
+]
+
+
+def places(size: int, reach: int, pads: tuple[int, int], stride: int, ceil: bool) -> list[int]:
+    """Where windows start, from the first padded row on; with `ceil` a partial one, too, before the padding behind."""
+    before, after = pads
+    rows = size + before + after
+    whole = [i for i in range(0, rows, stride) if i + reach <= rows]
+    if ceil and whole[-1] + reach < rows and whole[-1] + stride < size + before:
+        return [*whole, whole[-1] + stride]
+    return whole
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_windows_are_counted(rounding: str) -> None:
+    for size, reach, pads, stride in WINDOWS:
+        if rounding == "ceil" and max(pads) > reach / 2:
+            continue  # pools alone round up, and their padding is at most half the window
+        found = len(places(size, reach, pads, stride, rounding == "ceil"))
+        assert count(size, reach, pads, stride, rounding) == found, (size, reach, pads, stride)
+        assert windows(size, reach, pads, stride, 1, rounding, "H", Prover()) == found
+
+
+def test_a_window_divides_its_input_if_no_row_is_left() -> None:
+    for size, reach, pad, stride in product(range(1, 12), range(1, 6), range(3), range(1, 5)):
+        fits = size + 2 * pad >= reach
+        rest = fits and places(size, reach, (pad, pad), stride, False)[-1] + reach < size + 2 * pad
+        assert divides(size, reach, pad, stride) == (fits and not rest)
+
+
+def test_same_padding_gives_the_input_divided_by_the_stride() -> None:
+    for kernel, dilation, size, stride in product(range(1, 7), range(1, 4), range(1, 12), range(1, 4)):
+        ((before, after),) = same_padding((kernel,), (dilation,))
+        assert 0 <= after - before <= 1
+        reach = dilation * (kernel - 1) + 1
+        assert windows(size, kernel, (before, after), stride, dilation, "same", "W", Prover()) == -(-size // stride)
+        assert count(size, reach, (before, after), stride, "same") == -(-size // stride)
+
+
+@pytest.mark.parametrize("rounding", ["exact", "floor", "ceil"])
+def test_the_arithmetic_that_is_shown_is_right(rounding: str) -> None:
+    """What stands right of the equals sign is what stands left of it, and with a rounding it is the count."""
+    for size, reach, pads, stride in WINDOWS:
+        if rounding == "ceil" and max(pads) > reach / 2:
+            continue
+        shown = arithmetic(size, reach, pads, stride, rounding)
+        left, right = shown.split(" = ")
+        padding = f"2*{pads[0]}" if pads[0] == pads[1] else f"{pads[0]} + {pads[1]}"
+        name, quotient = left.partition("(")[0], f"({size} - {reach} + {padding})/{stride}"
+        assert left == (f"{name}({quotient}) + 1" if name else f"{quotient} + 1")
+        assert round(eval(left, {"floor": math.floor, "ceil": math.ceil}), 3) == float(right), shown
+        if rounding != "exact":
+            assert int(right) == count(size, reach, pads, stride, rounding), shown
+            assert bool(name) == (not divides(size + sum(pads), reach, 0, stride))
+        else:
+            assert name == ""
+
+
+def test_the_arithmetic_of_an_open_size_has_no_value() -> None:
+    assert arithmetic(H, 3, (1, 1), 2) == "(H - 3 + 2*1)/2 + 1"
+    assert arithmetic(floor_div(H, 2) - 1, 3, (0, 1), 1) == "((floor(H/2) - 1) - 3 + 0 + 1)/1 + 1"
+
+
+def said(size: int, kernel: int, pads: tuple[int, int], stride: int, dilation: int = 1, whole: str = "") -> ShapeFault:
+    with pytest.raises(ShapeFault) as caught:
+        windows(size, kernel, pads, stride, dilation, "exact", "H", Prover(), whole)
+    return caught.value
+
+
+@pytest.mark.parametrize("whole", ["", "GAP"])
+def test_the_repairs_of_a_remainder_are_the_nearest_that_work(whole: str) -> None:
+    for size, reach, pads, stride in WINDOWS:
+        if pads[0] != pads[1] or divides(size, reach, pads[0], stride):
+            continue
+        pad = pads[0]
+        told = said(size, reach, pads, stride, whole=whole)
+        assert told.code == "E0303" and told.label == f"H is {size}"
+        assert told.message.endswith(f"H = {size}, kernel {reach}, stride {stride}")
+        assert told.notes == (f"H = {arithmetic(size, reach, pads, stride)}",)
+        good = [n for n in range(1, size + stride) if divides(n, reach, pad, stride)]
+        larger, smaller = min(n for n in [*good, size + stride] if n > size and divides(n, reach, pad, stride)), [
+            n for n in good if n < size
+        ]  # fmt: skip
+        near = f"an input of H = {larger}" + (f" or {max(smaller)}" if smaller and max(smaller) > 0 else "")
+        assert told.helps[0].startswith(near), (told.helps, near)
+        pads_that_work = [p for p in range(reach // 2 + 1 if whole else reach) if divides(size, reach, p, stride)]
+        offered = [int(n) for n in re.findall(r"`pad (\d+)` divides evenly", " ".join(told.helps))]
+        assert bool(offered) == bool(pads_that_work)
+        for p in offered:
+            assert p in pads_that_work and abs(p - pad) == min(abs(q - pad) for q in pads_that_work)
+        assert told.helps[-1].endswith("or `same`") == (pad == 0)
+
+
+def test_the_repairs_of_a_window_that_does_not_fit_are_the_least_that_work() -> None:
+    for size, kernel, pad, dilation in product(range(1, 5), range(1, 9), range(2), range(1, 3)):
+        reach = dilation * (kernel - 1) + 1
+        if size + 2 * pad >= reach:
+            continue
+        told = said(size, kernel, (pad, pad), 1, dilation)
+        assert told.code == "E0304"
+        assert told.message == f"a window of {reach} does not fit an input of H = {size}" + (
+            f" with padding 2*{pad}" if pad else ""
+        )
+        assert told.notes[0] == f"H = {arithmetic(size, reach, (pad, pad), 1)}"
+        (help,) = told.helps
+        (offered,) = map(int, re.findall(r"`pad (\d+)` makes it fit", help))
+        assert size + 2 * offered >= reach > size + 2 * (offered - 1)
+        if dilation > 1:
+            assert told.notes[1] == f"a kernel of {kernel} with dilation {dilation} reaches over {reach}"
+            assert help.endswith("a smaller dilation")
+        else:
+            assert len(told.notes) == 1
+            assert help.endswith(f"a kernel of at most {size}")
+
+
+def test_a_pool_that_does_not_fit_may_take_everything() -> None:
+    told = said(3, 5, (0, 0), 1, whole="GAP")
+    assert told.helps == ("`GAP` pools over whatever size there is", "use a kernel of at most 3")
+    told = said(3, 3, (0, 0), 1, dilation=2, whole="GMP")
+    assert told.helps == ("`GMP` pools over whatever size there is", "use a smaller dilation")
+
+
+def test_the_padding_of_a_pool_is_at_most_half_its_window() -> None:
+    for kernel, pad in product(range(1, 7), range(5)):
+        line = f"MAXPOOL k={kernel} /1 pad {pad}"
+        if 2 * pad <= kernel:
+            assert layer(line, "2 x 30").type.shape == (2, 30 + 2 * pad - kernel + 1)
+        else:
+            code, message, _, helps = fault(line, "2 x 30")
+            assert (code, helps) == ("E0304", (f"`pad {kernel // 2}` is the most",))
+            assert message == f"a padding of {pad} is more than half the window of {kernel}"
+
+
+def test_a_transposed_convolution_leaves_something() -> None:
+    for size, kernel, stride, pad in product(range(1, 4), range(1, 4), range(1, 4), range(4)):
+        out = (size - 1) * stride - 2 * pad + kernel
+        line, start = f"DECONV 2 k={kernel} /{stride} pad {pad}", f"3 x {size}"
+        if out >= 1:
+            assert layer(line, start).type.shape == (2, out)
+        else:
+            code, message, notes, _ = fault(line, start)
+            assert (code, message) == ("E0304", "nothing is left of W: the padding takes off more than there is")
+            assert notes == (f"W = ({size} - 1)*{stride} - 2*{pad} + {kernel} = {out}",)
+
+
+# --- channels and axes -----------------------------------------------------------------------------------------------
+
+
+def test_groups_divide_both_and_the_nearest_that_do_are_offered() -> None:
+    for channels, out, groups in product((1, 4, 6, 12), (1, 4, 9, 12), range(1, 14)):
+        good = [g for g in range(1, 13) if channels % g == 0 and out % g == 0]
+        if groups in good:
+            check_groups(channels, out, groups)
+            continue
+        with pytest.raises(ShapeFault) as caught:
+            check_groups(channels, out, groups)
+        told = caught.value
+        side, number = ("input", channels) if channels % groups else ("output", out)
+        assert told.code == "E0306"
+        assert told.message == f"{groups} groups do not divide {number} {side} channels"
+        assert told.label == f"{channels} in, {out} out, {groups} groups"
+        (note,) = told.notes
+        left, right = note.split(" = ")
+        assert left == f"{number}/{groups}" and float(right) == round(number / groups, 3)
+        (help,) = told.helps
+        assert help.startswith(f"groups that divide both {channels} and {out}: ")
+        offered = [int(n) for n in help.rpartition(": ")[2].split(", ")]
+        assert offered == sorted(offered) and set(offered) <= set(good) and len(offered) == min(2, len(good))
+        worst = max(abs(g - groups) for g in offered)
+        assert all(abs(g - groups) >= worst for g in good if g not in offered)
+
+
+def test_for_many_channels_one_group_is_offered() -> None:
+    with pytest.raises(ShapeFault) as caught:
+        check_groups(100_000, 100_000, 3)
+    assert caught.value.helps == ("groups that divide both 100000 and 100000: 1",)
+    with pytest.raises(ShapeFault) as caught:
+        check_groups(99_999, 99_999, 2)
+    assert caught.value.helps == ("groups that divide both 99999 and 99999: 1, 3",)
+
+
+def test_a_number_for_each_axis() -> None:
+    assert per_axis(3, 2, "kernel") == (3, 3)
+    assert per_axis((1, 7), 2, "kernel") == (1, 7)
+    for value, rank, message, helps in [
+        ((5, 7), 1, "kernel 5x7 has 2 axes, the input has 1", ("write one number for each of H and W: `5`",)),
+        ((5,), 2, "kernel 5 has 1 axis, the input has 2", ("write one number for each of H and W: `5x5`",)),
+        ((5, 7), 0, "kernel 5x7 has 2 axes, the input has 0", ()),
+    ]:
+        with pytest.raises(ShapeFault) as caught:
+            per_axis(value, rank, "kernel")
+        assert caught.value.code == "E0307"
+        assert (caught.value.message, caught.value.helps) == (message, helps)
+        assert caught.value.label == message.partition(" has ")[0]
+
+
+def test_space_is_one_to_three_axes() -> None:
+    for rank in range(1, 7):
+        x = TensorType(tuple(range(2, 2 + rank)))
+        if 2 <= rank <= 4:
+            need_spatial("CONV", x)
+            continue
+        with pytest.raises(ShapeFault) as caught:
+            need_spatial("CONV", x)
+        told = caught.value
+        assert told.code == "E0307" and told.label == f"input is {x}"
+        assert told.message == f"CONV needs channels and one to three spatial axes, its input is {x}"
+        assert bool(told.helps) == (rank == 1)
+
+
+def test_axes_by_name() -> None:
+    x = TensorType((3, 4, 5))
+    assert [axis_index(axis, x) for axis in x.axes] == [0, 1, 2]
+    with pytest.raises(ShapeFault) as caught:
+        axis_index("D", x)
+    assert caught.value.code == "E0307"
+    assert caught.value.message == "there is no axis D in 3 x 4 x 5"
+    assert caught.value.helps == ("its axes are C, H, W",)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("BN eps=0", "E0202"),
+        ("BN eps=-1", "E0202"),
+        ("BN eps=1e-9", ""),
+        ("BN momentum=0", ""),
+        ("BN momentum=1", ""),
+        ("BN momentum=1.1", "E0202"),
+        ("BN momentum=-0.1", "E0202"),
+        ("LRN k=0", "E0202"),
+        ("LRN k=0.1 alpha=0 beta=0", ""),
+        ("LRN alpha=-1", "E0202"),
+        ("LRN beta=-1", "E0202"),
+        ("DROPOUT 0", ""),
+        ("DROPOUT 1", "E0202"),
+        ("DROPOUT (0-1)", "E0202"),
+        ("DROPOUT 0.999", ""),
+    ],
+)
+def test_the_ends_of_ranges(line: str, code: str) -> None:
+    if code:
+        assert fault(line)[0] == code
+    else:
+        layer(line)
+
+
+def test_a_local_response_norm_has_neighbours_in_space() -> None:
+    layer("LRN", "3 x 4")
+    code, message, _, _ = fault("LRN", "3")
+    assert (code, message) == ("E0307", "LRN needs channels and spatial axes, its input is 3")
+
+
+# --- joins -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", ["{} + {}", "mean({}, {})"])
+def test_summands_are_alike_in_every_axis(join: str) -> None:
+    assert layer(join.format("CONV 4", "CONV 4")).type.shape == (4, 9, 12)
+    for other, words in [
+        ("CONV 5", "channels"),
+        ("CONV 4 /3", "height and width"),
+        ("CONV 5 /3", "channels and height and width"),
+        ("CONV 4 /1x2", "width"),
+        ("CONV 4 /3x1", "height"),
+    ]:
+        code, message, _, _ = fault(join.format("CONV 4", other))
+        assert code == "E0302" and message.endswith(f"inputs differ in {words}"), message
+    code, message, _, _ = fault(join.format("CONV 4", "GAP"))
+    assert code == "E0302" and message.endswith("different numbers of axes: 4 x 9 x 12 and 6")
+
+
+def test_a_concatenation_adds_channels() -> None:
+    assert layer("CONV 4 | CONV 5 | POOL 3x3 /1 same").type.shape == (15, 9, 12)
+    assert layer("GAP | GMP").type.shape == (12,)
+    for other, words in [("CONV 4 /3", "height and width"), ("CONV 4 /1x2", "width"), ("CONV 4 /3x1", "height")]:
+        code, message, _, _ = fault(f"CONV 4 | {other}")
+        assert (code, message) == ("E0301", f"concat inputs differ in {words}")
+    code, message, _, _ = fault("CONV 4 | GAP")
+    assert (code, message) == ("E0301", "concat inputs have different numbers of axes: 4 x 9 x 12 and 6")
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_type_prints_as_it_is_written() -> None:
+    """A size with several terms stands in parentheses, so that the text can be asserted."""
+    assert str(TensorType((64, 7, 7))) == "64 x 7 x 7"
+    assert str(TensorType((64, H, floor_div(H, 2)))) == "64 x H x floor(H/2)"
+    assert str(TensorType((2, H + 1, floor_div(H + 1, 4) - 1))) == "2 x (H + 1) x (floor((H + 1)/4) - 1)"
+    assert str(Unknown()) == "?"
+
+
+def test_a_plain_type_forgets_how_its_sizes_were_computed() -> None:
+    traced = TensorType((Traced(64, symbol("c")), H, 7))
+    assert [type(size) for size in traced.plain().shape] == [int, type(H), int]
+    assert traced.plain() == traced
