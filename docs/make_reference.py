@@ -28,6 +28,10 @@ SAMPLE = "16 x 32 x 32"
 
 SPECIAL = {
     "pad": "as the word `same` or `valid` says",
+    "pad_before": "as `pad`, or `0`",
+    "pad_after": "as `pad`, or `0`",
+    "padding": "as `pad` and `out_pad` say",
+    "grouping": "as `groups` says",
     "stride": "the window",
     "bias": "`bias`, but `nobias` where a norm follows",
     "bias_init": "`0`; with `init=torch`, as PyTorch has it",

@@ -11,6 +11,7 @@ from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, nearest
 from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
+from netdsl.ops.initial import SOURCES
 from netdsl.record import Record
 from netdsl.size import Formula, Size
 from netdsl.source import Span
@@ -21,14 +22,15 @@ Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
 Evaluate = Callable[[t.Expr], Value]
 
-WORDS: frozenset[str] = frozenset(word for op in BY_SPELLING.values() for a in op.arguments for word in a.words) | {
+WORDS: frozenset[str] = frozenset(
+    word for op in BY_SPELLING.values() for a in op.arguments if a.form == "word" for word in a.words
+) | {
     "linear",
     "nonorm",
 }
 """The words that may stand among bare arguments and mean themselves."""
 NO_FLAG = {"linear": "activation", "nonorm": "norm"}
 """Words that switch off what `default` has switched on."""
-INITS = ("he", "xavier", "lecun", "torch")
 MAX_SIZE = 10**9
 
 
@@ -57,15 +59,12 @@ class Bound(Record):
         flags = tuple((flag.slot, flag.op) for flag in self.flags)
         return tuple(sorted(self.values.items(), key=lambda item: item[0])), flags
 
-    def over(self, default: Bound | None) -> Bound:
+    def over(self, default: Bound | None, op: type[Op]) -> Bound:
         """These arguments, and those of `default` for what is not said here."""
         if default is None:
             return self
-        silent = {
-            name
-            for name in default.values
-            if name in self.values or (name in ("pad", "padding") and {"pad", "padding"} & set(self.values))
-        }
+        said = [a for a in op.arguments if a.name in self.values]
+        silent = {a.name for a in op.arguments if a in said or any(a.contradicts("", b, "") for b in said)}
         values = {name: value for name, value in default.values.items() if name not in silent}
         slots = {flag.slot for flag in self.flags}
         flags = (*(flag for flag in default.flags if flag.slot not in slots), *self.flags)
@@ -221,7 +220,7 @@ class Binder:
                 self.error("E0202", message, expr.span, helps=(zeros,) if name == "padding" else ())
             self.put(argument, value.text, span)
         elif argument.kind == "init":
-            self.put(argument, self.init(expr), span)
+            self.put(argument, self.init(argument, expr), span)
         elif argument.kind == "axis":
             self.put(argument, self.axis(expr), span)
         else:
@@ -237,14 +236,16 @@ class Binder:
             return ("a norm or an activation is a word alone: `CONV 64 bn relu`",)
         return ()
 
-    def init(self, expr: t.Expr) -> str:
-        if isinstance(expr, t.Name) and expr.id in INITS:
+    def init(self, argument: Argument, expr: t.Expr) -> str:
+        if isinstance(expr, t.Name) and expr.id in argument.words:
             return expr.id
-        value = self.evaluate(expr)
+        value = self.evaluate(expr) if not isinstance(expr, t.Name) or expr.id not in SOURCES else None
         if isinstance(value, Poison):
             raise Failed
         if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
-            self.error("E0202", f"`init` is one of {_or(INITS)}, or the standard deviation of a normal", expr.span)
+            self.error(
+                "E0202", f"`init` is one of {_or(argument.words)}, or the standard deviation of a normal", expr.span
+            )
         self.rounded |= roots(value)
         return repr(float(value.value))
 
@@ -287,11 +288,9 @@ class Binder:
         if argument.name in self.values:
             earlier, what = self.spans[argument.name].text, argument.name.replace("_", " ")
             self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span)
-        for one, other in (("pad", "padding"), ("padding", "rounding")):
-            earlier_name = {one: other, other: one}.get(argument.name, "")
-            given = {**self.values, argument.name: value}
-            if earlier_name in self.values and ("pad" in given or given["padding"] == "same"):
-                earlier = self.spans[earlier_name].text
+        for other in self.op.arguments:
+            if other.name in self.values and argument.contradicts(_word(value), other, _word(self.values[other.name])):
+                earlier = self.spans[other.name].text
                 self.error("E0204", f"`{earlier}` and `{span.text}` contradict each other", span, helps=("keep one",))
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
         self.spans[argument.name] = span
@@ -355,6 +354,8 @@ def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> 
     values: dict[str, Any] = {}
     for argument in op.arguments:
         value = bound.values.get(argument.name, argument.default)
+        if value is REQUIRED and argument.unless in bound.values:
+            value = None
         if value is REQUIRED:
             fail(
                 "E0203",
@@ -389,6 +390,10 @@ def usage(op: type[Op], head: str) -> str:
         else:
             parts.append(f"[{a.name}=…]")
     return " ".join(parts)
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _or(words: tuple[str, ...]) -> str:

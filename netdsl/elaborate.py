@@ -133,7 +133,7 @@ class Elaborator(Joiner):
             binder = Binder(
                 op, head.upper(), expr.span, scope, lambda e: self.own(self.evaluate(e, scope, x), e), self.fail
             )
-            bound = binder.bind(args).over(self.defaults.get(op))
+            bound = binder.bind(args).over(self.defaults.get(op), op)
             self.builder.pin(binder.rounded)
             values = complete(op, bound, head.upper(), expr.span, self.fail)
         except Failed:
@@ -165,7 +165,7 @@ class Elaborator(Joiner):
 
     def add_default(self, op: type[Op], x: Tensor, span: Span) -> Tensor:
         """An op at its defaults, those of the net included."""
-        values = complete(op, NOTHING.over(self.defaults.get(op)), op.spellings[0], span, self.fail)
+        values = complete(op, NOTHING.over(self.defaults.get(op), op), op.spellings[0], span, self.fail)
         assert isinstance(x.type, TensorType)
         for made in op.expand(values, x.type):
             x = self.add(made, [x], span)

@@ -223,8 +223,9 @@ class Joiner(Repeater):
         """Option A: no parameters, and no arithmetic but for the sum that follows."""
         if stride != 1:
             assert isinstance(x.type, TensorType)
-            given = {"kernel": 1, "stride": stride, "pad": None, "padding": "same", "rounding": "exact"}
-            x = self.add(MaxPool.build(given, x.type), [x], span)
+            given = Bound({"kernel": 1, "stride": stride, "padding": "same"}, {}, ())
+            values = complete(MaxPool, given, "MAXPOOL", span, self.fail)
+            x = self.add(MaxPool.build(values, x.type), [x], span)
         assert isinstance(x.type, TensorType)
         more = target.channels - x.type.channels
         if more != 0:

@@ -244,7 +244,7 @@ class Network(Planner):
             self.builder.pin(binder.rounded)
         except Failed:
             return
-        bound = self.fixed(bound).over(self.defaults.get(op))
+        bound = self.fixed(bound).over(self.defaults.get(op), op)
         self.defaults = {**self.defaults, op: bound}
         self.defaults_key = tuple((op.name, bound.key) for op, bound in self.defaults.items())
 

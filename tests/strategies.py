@@ -156,21 +156,30 @@ class Windows:
     stride: Shape
     dilation: Shape
     mode: str
-    """same, valid or pad."""
+    """same, valid, pad or sides (padding before that differs from that after)."""
     pad: Shape
     rounding: str = "exact"
+    after: Shape = ()
 
     def fit(self, sizes: Shape) -> Shape:
         """How many windows there are on each axis."""
         need(len(sizes) == len(self.kernel))
         if self.mode == "same":
             return tuple(ceil(size / s) for size, s in zip(sizes, self.stride))
-        pads = self.pad if self.mode == "pad" else (0,) * len(sizes)
-        every = zip(sizes, self.kernel, self.dilation, pads, self.stride)
-        return tuple(windows(size, d * (k - 1) + 1, (p, p), s, self.rounding) for size, k, d, p, s in every)
+        pads = self.pad if self.mode in ("pad", "sides") else (0,) * len(sizes)
+        every = zip(sizes, self.kernel, self.dilation, pads, self.after if self.mode == "sides" else pads, self.stride)
+        return tuple(windows(size, d * (k - 1) + 1, (p, q), s, self.rounding) for size, k, d, p, q, s in every)
 
-    def pad_words(self) -> str:
-        return "x".join(map(str, self.pad)) if len(set(self.pad)) > 1 else str(self.pad[0])
+    def pad_words(self) -> list[str]:
+        """The padding as arguments by name."""
+        if self.mode == "pad":
+            return [f"pad={_each(self.pad)}"]
+        sides = [("pad_before", self.pad), ("pad_after", self.after)]
+        return [f"{name}={_each(pad)}" for name, pad in sides if any(pad)] or ["pad_after=0"]
+
+
+def _each(sizes: Shape) -> str:
+    return "x".join(map(str, sizes)) if len(set(sizes)) > 1 else str(sizes[0])
 
 
 # --- what is drawn ---------------------------------------------------------------------------------------------------
@@ -378,8 +387,7 @@ ON_MAPS = listed(
 ON_VECTORS = listed("fc, activation, fc, norm, cut")
 COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
 SHIPPED = listed(
-    "residual, residual, branch_block, inception, fire, dense, fractal, stage, preact, wide, resnext, transition, "
-    "mlpconv"
+    "residual, branch_block, inception, fire, dense, fractal, stage, stage, preact, wide, resnext, transition, mlpconv"
 )
 """Methods of the author: what a step of a path may be. Simple things stand first."""
 
@@ -781,7 +789,7 @@ class Author:
         """A convolution; with `keep`, one that leaves height and width."""
         axes = len(shape) - 1
         ones = (1,) * axes
-        mode = "same" if keep else self.dice.pick(("same", "same", "valid", "pad"))
+        mode = "same" if keep else self.dice.pick(("same", "same", "same", "valid", "valid", "pad", "pad", "sides"))
         kernel = self.per_axis(axes, 1, 5) if self.coin() else (self.conv_default["kernel"],) * axes
         stride = ones if keep or self.coin() else self.per_axis(axes, 1, 3)
         dilation = (2,) * axes if self.coin(6) else ones
@@ -793,12 +801,29 @@ class Author:
         n = channels or self.number(shape, env, 1, 16)
         both = gcd(shape[0], n.value(shape, env))
         groups = self.dice.pick([g for g in range(1, both + 1) if both % g == 0]) if self.coin(3) else 1
-        moves = Windows(kernel, stride, dilation, mode, pad)
+        moves = Windows(kernel, stride, dilation, mode, pad, after=self.per_axis(axes, 0, 2))
         try:
             moves.fit(shape[1:])
         except Misfit:
             moves = replace(moves, rounding="floor")
+        if channels is None and self.coin(8):
+            return self.depthwise(shape, moves)
         return self.convolution(shape, n, moves, groups)
+
+    def depthwise(self, shape: Shape, moves: Windows) -> Form:
+        """A convolution of each channel by itself."""
+        times = self.dice.pick((1, 1, 1, 2))
+        args: list[str | Code] = ["depthwise", self.extent(moves.kernel, "k"), self.stride_words(moves.stride)]
+        if times > 1:
+            args.append(f"({times}*C)")
+        args += moves.pad_words() if moves.mode in ("pad", "sides") else [moves.mode]
+        args += [moves.rounding] if moves.mode != "same" else []
+        args += [f"dilation={moves.dilation[0]}", *self.flags()]
+
+        def run(shape: Shape, env: Env) -> Shape:
+            return limited((times * shape[0], *moves.fit(shape[1:])))
+
+        return self.element(shape, "CONV", args, run)
 
     def convolution(self, shape: Shape, n: Number, moves: Windows, groups: int = 1) -> Form:
         """A convolution as written: its arguments in some order, those that are the default left out."""
@@ -813,7 +838,9 @@ class Author:
         if set(moves.stride) != {1}:
             rest.append(self.stride_words(moves.stride))
         if moves.mode == "pad":
-            rest.append(self.dice.pick((f"pad={moves.pad_words()}", f"pad {moves.pad_words()}")))
+            rest.append(moves.pad_words()[0].replace("=", self.dice.pick(("=", " "))))
+        elif moves.mode == "sides":
+            rest += moves.pad_words()
         elif moves.mode != default["mode"] or self.coin(6):
             rest.append(moves.mode)
         if moves.mode != "same" and moves.rounding != default["rounding"]:
@@ -840,15 +867,25 @@ class Author:
         kernel, stride, pad = self.per_axis(axes, 1, 4), self.per_axis(axes, 1, 2), (self.dice.pick((0, 0, 1)),) * axes
         if self.coin():
             kernel, stride, pad = (2,) * axes, (2,) * axes, (0,) * axes
+        dilation = self.per_axis(axes, 1, 2) if self.coin(4) else (1,) * axes
+        more = tuple(self.dice.between(0, max(s, d) - 1) for s, d in zip(stride, dilation))
+        same = self.coin(4) and all(s > 1 or d > 1 or k % 2 for k, d, s in zip(kernel, dilation, stride))
+        more = more if self.coin(3) else (0,) * axes
         n = self.number(shape, env, 1, 12)
         both = gcd(shape[0], n.value(shape, env))
         groups = both if self.coin(4) else 1
+
+        def size(n: int, axis: int) -> int:
+            if same:
+                return n * stride[axis]
+            reach = dilation[axis] * (kernel[axis] - 1) + 1
+            return (n - 1) * stride[axis] - 2 * pad[axis] + reach + more[axis]
 
         def run(shape: Shape, env: Env) -> Shape:
             need(len(shape) == axes + 1)
             out = n.value(shape, env)
             need(shape[0] % groups == 0 and out % groups == 0)
-            sizes = [(size - 1) * s - 2 * p + k for size, k, s, p in zip(shape[1:], kernel, stride, pad)]
+            sizes = [size(n, axis) for axis, n in enumerate(shape[1:])]
             need(min(sizes) > 0)
             return limited((out, *sizes))
 
@@ -857,8 +894,14 @@ class Author:
             args.append(self.extent(kernel, "k"))
         if set(stride) != {2} or self.coin():
             args.append(self.stride_words(stride))
-        if pad[0]:
+        if same:
+            args.append("same")
+        elif pad[0]:
             args.append("pad=1")
+        if any(more) and not same:
+            args.append(f"out_pad={_each(more)}")
+        if set(dilation) != {1}:
+            args.append(f"dilation={_each(dilation)}")
         if groups != 1:
             args.append(f"groups={groups}")
         return self.element(shape, self.dice.pick(("DECONV", "UPCONV")), [*args, *self.flags()], run)
@@ -867,15 +910,15 @@ class Author:
         axes = len(shape) - 1
         average = self.coin()
         default = {"kernel": 2, "stride": None, "rounding": "exact"} if average else self.pool_default
-        mode = self.dice.pick(("valid", "valid", "same", "pad"))
+        mode = self.dice.pick(("valid", "valid", "valid", "same", "same", "pad", "pad", "sides"))
         kernel = (
             tuple(min(k, n) for k, n in zip(self.per_axis(axes, 1, 4), shape[1:]))
             if self.coin()
             else (default["kernel"],) * axes
         )
         stride = self.per_axis(axes, 1, 3) if self.coin() else kernel
-        pad = tuple(self.dice.between(0, k // 2) for k in kernel) if mode == "pad" else (0,) * axes
-        moves = Windows(kernel, stride, (1,) * axes, mode, pad, self.dice.pick(("exact", "floor", "ceil")))
+        before, after = (tuple(self.dice.between(0, k // 2) for k in kernel) for _ in range(2))
+        moves = Windows(kernel, stride, (1,) * axes, mode, before, self.dice.pick(("exact", "floor", "ceil")), after)
         try:
             moves.fit(shape[1:])
         except Misfit:
@@ -888,8 +931,8 @@ class Author:
             args.append(self.stride_words(stride))
         if mode == "same":
             args.append("same")
-        elif mode == "pad":
-            args.append(f"pad={moves.pad_words()}")
+        elif mode != "valid":
+            args += moves.pad_words()
         if mode != "same" and moves.rounding != default["rounding"]:
             args.append(moves.rounding)
         if average and self.coin(3):

@@ -89,7 +89,7 @@ def test_every_form_of_the_language_is_drawn() -> None:
     """The laws are worth what the networks are on which they are tried."""
     seen: Counter[str] = Counter()
 
-    @share(800)
+    @share(1000)
     @given(programs())
     def look(program: Program) -> None:
         stack: list[t.Tree] = list(tree_of(program.text).statements)

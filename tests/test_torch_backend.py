@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import math
 import os
 import pickle
@@ -126,8 +127,8 @@ def sides(pairs: Any) -> list[int]:
     return [n for before, after in reversed(tuple(pairs)) for n in (before, after)]
 
 
-def windows_of(x: Tensor, op: Any, fill: float, beyond: float | None = None) -> Tensor:
-    """All windows of a pool, their own axes last; partial ones are filled up, with `beyond` behind the padding."""
+def windows_of(x: Tensor, op: Any, padding: float, beyond: float) -> Tensor:
+    """All windows of a pool, their own axes last, with values for the padding and for what lies beyond it."""
     tails = []
     for size, k, s, (before, after) in zip(x.shape[2:], op.kernel, op.stride, op.padding, strict=True):
         total = size + before + after
@@ -136,7 +137,7 @@ def windows_of(x: Tensor, op: Any, fill: float, beyond: float | None = None) -> 
         if op.rounding == "ceil" and last + k < total and last + s < size + before:
             last += s
         tails.append((0, max(0, last + k - total)))
-    x = F.pad(F.pad(x, sides(op.padding), value=fill), sides(tails), value=fill if beyond is None else beyond)
+    x = F.pad(F.pad(x, sides(op.padding), value=padding), sides(tails), value=beyond)
     for axis, (k, s) in enumerate(zip(op.kernel, op.stride, strict=True), 2):
         x = x.unfold(axis, k, s)
     return x
@@ -145,9 +146,8 @@ def windows_of(x: Tensor, op: Any, fill: float, beyond: float | None = None) -> 
 def average(op: Any, x: Tensor) -> Tensor:
     axes = tuple(range(x.dim(), 2 * x.dim() - 2))
     inside = torch.ones_like(x[:1, :1])
-    # Zeros of the padding count if they are told to, what lies beyond them does not.
-    count = windows_of(inside, op, 1.0 if op.count_pad else 0.0, beyond=0.0).sum(axes)
-    return windows_of(x, op, 0.0).sum(axes) / count
+    count = windows_of(inside, op, float(op.count_pad), 0.0).sum(axes)
+    return windows_of(x, op, 0.0, 0.0).sum(axes) / count
 
 
 def convolution(op: Any, x: Tensor, w: Weights) -> Tensor:
@@ -156,8 +156,22 @@ def convolution(op: Any, x: Tensor, w: Weights) -> Tensor:
 
 
 def transposed(op: Any, x: Tensor, w: Weights) -> Tensor:
-    conv = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.dim() - 3]
-    return conv(x, w["weight"], w.get("bias"), op.stride, op.padding, 0, op.groups)
+    """By the definition: each value lays a window down, the windows are summed, and the padding is taken off."""
+    rank, each = x.dim() - 2, w["weight"].shape[1]
+    reach = [d * (k - 1) + 1 for d, k in zip(op.dilation, op.kernel, strict=True)]
+    sizes = [(n - 1) * s + r for n, s, r in zip(x.shape[2:], op.stride, reach, strict=True)]
+    out = x.new_zeros(len(x), op.out_channels, *(n + more for n, more in zip(sizes, op.out_padding, strict=True)))
+    share = x.shape[1] // op.groups
+    for at in itertools.product(*(range(k) for k in op.kernel)):
+        tap = w["weight"][(slice(None), slice(None), *at)]
+        place = tuple(
+            slice(a * d, a * d + (n - 1) * s + 1, s) for a, d, n, s in zip(at, op.dilation, x.shape[2:], op.stride)
+        )
+        for g in range(op.groups):
+            came = torch.einsum("ni...,io->no...", x[:, g * share : (g + 1) * share], tap[g * share : (g + 1) * share])
+            out[(slice(None), slice(g * each, (g + 1) * each), *place)] += came
+    out = out[(..., *(slice(p, n - p) for p, n in zip(op.padding, out.shape[2:], strict=True)))]
+    return out + w["bias"].view(-1, *[1] * rank) if op.bias else out
 
 
 def batch_norm(op: Any, x: Tensor, w: Weights, training: bool) -> Tensor:
@@ -242,7 +256,7 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "conv_transpose": lambda op, xs, w, training: transposed(op, xs[0], w),
     "linear": lambda op, xs, w, training: xs[0] @ w["weight"].T + (w["bias"] if op.bias else 0),
     "batchnorm": lambda op, xs, w, training: batch_norm(op, xs[0], w, training),
-    "maxpool": lambda op, xs, w, training: windows_of(xs[0], op, -math.inf).flatten(xs[0].dim()).amax(-1),
+    "maxpool": lambda op, xs, w, training: windows_of(xs[0], op, -math.inf, -math.inf).flatten(xs[0].dim()).amax(-1),
     "avgpool": lambda op, xs, w, training: average(op, xs[0]),
     "globalavgpool": lambda op, xs, w, training: xs[0].mean(space(xs[0])),
     "globalmaxpool": lambda op, xs, w, training: xs[0].amax(space(xs[0])),
@@ -717,6 +731,43 @@ MEANINGS = {
         input 4 x 5 x 6
         DECONV 4 3x3 /2 pad 1 relu -> DECONV 6 groups=2 bn relu -> DECONV 2 4x4 /2 pad 1 nobias
     """,
+    "dilated transposed convolutions": """
+        net t
+        input 4 x 5 x 6
+        DECONV 4 3x3 /2 pad 1 out_pad 1 relu -> DECONV 6 2x3 /1 dilation=3x2 groups=2 out_pad 2x0 pad 0x1
+        DECONV depthwise 3x2 /3x1 pad=1x0 out_pad=2x0 -> DECONV 3 k=3 /1 same -> DECONV 2 k=3 /2 same -> DECONV 2 1x1 /2 same
+    """,
+    "transposed convolutions with other axes": """
+        block up(c) = DECONV c k=3 /2 same relu
+        net t
+        input 3 x 4
+        up(4) -> DECONV 4 k=5 /3 same -> DECONV 8 depthwise
+    """,
+    "depthwise convolutions": """
+        block separable(c, stride=1) = CONV depthwise 3x3 /stride bn relu6 -> CONV c 1x1 bn relu6
+        net t
+        input 4 x 9 x 10
+        separable(8, stride=2) -> separable(6) -> separable(5, stride=2)
+        CONV 10 depthwise k=3 -> CONV depthwise 5x5 pad_before=2 pad_after=1
+    """,
+    "padding per side": """
+        net t
+        input 4 x 9 x 10
+        CONV 4 3x3 /2 pad_before=0 pad_after=2x1 relu -> CONV 5 k=2 pad_before=1 -> CONV 4 k=3 pad_after 0x1 pad_before 1
+        MAXPOOL 3x3 /1 pad_after=1 -> AVGPOOL 2x2 /1 pad_before=1 -> AVGPOOL 2x2 /1 pad_before=1x0 exclude_pad
+        (MAXPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil exclude_pad)
+        AVGPOOL 4x4 /3 pad=2 ceil -> AVGPOOL 3x3 /2 pad_before=1 ceil
+    """,
+    "volumes with padding and partial windows": """
+        net t
+        input 1 x 4 x 1 x 4
+        AVGPOOL 2x2x2 pad=0x1x0 ceil
+    """,
+    "volumes with padding and partial windows left out": """
+        net t
+        input 2 x 5 x 4 x 7
+        AVGPOOL 3x3x3 /2 pad=1 ceil exclude_pad -> AVGPOOL 2x2x2 /2x1x3 pad=1 ceil
+    """,
     "nothing learned": """
         net t
         input 3 x 8 x 8
@@ -1089,6 +1140,37 @@ def test_biases_start_where_they_are_told(rule: str, beside: str) -> None:
 def test_small_deviations_are_not_rounded() -> None:
     for beside in ("", "\nFC 2 init=0.5"):
         assert re.search(r"std=0\.0123456789\b", loads(f"net t\ninput 4\nFC 3 init=0.0123456789{beside}").emit())
+
+
+def triangle(k: int) -> list[float]:
+    """The tent over k places, by hand: 1 in the middle, straight down to 0 one place beyond its half width."""
+    return {2: [0.5, 0.5], 3: [0.5, 1, 0.5], 4: [0.25, 0.75, 0.75, 0.25], 5: [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]}[k]
+
+
+@pytest.mark.parametrize("beside", ["", "DECONV 3\n"], ids=["alone", "beside another rule"])
+@pytest.mark.parametrize("head", ["DECONV 3", "DECONV depthwise", "CONV 3", "CONV depthwise"])
+@pytest.mark.parametrize("k", [2, 3, 4, 5])
+def test_bilinear_weights_are_the_product_of_two_tents(head: str, k: int, beside: str) -> None:
+    module = compiled(f"net t\ninput 3 x 8 x 8\nup = {head} {k}x3 init=bilinear\n{beside}freeze up\n")
+    weight = module.up.weight
+    assert not weight.requires_grad
+    assert (module.up.bias == 0).all()
+    wanted = torch.tensor([[a * b for b in triangle(3)] for a in triangle(k)])
+    for i, filters in enumerate(weight):
+        for j, found in enumerate(filters):
+            diagonal = i == j or "depthwise" in head
+            torch.testing.assert_close(found, wanted if diagonal else torch.zeros_like(wanted))
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_bilinear_weights_interpolate(factor: int) -> None:
+    """With a kernel of 2S - S % 2 and `same`, it is bilinear resizing but for the border."""
+    k = 2 * factor - factor % 2
+    module = compiled(f"net t\ninput 3 x 6 x 7\nDECONV 3 {k}x{k} /{factor} same nobias init=bilinear\n")
+    x = torch.randn(2, 3, 6, 7)
+    wanted = F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+    inner = (..., slice(factor, -factor), slice(factor, -factor))
+    torch.testing.assert_close(module(x)[inner], wanted[inner])
 
 
 PETS = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from netdsl.graph import Graph, bodies
 from netdsl.ops import Op
 from netdsl.ops.activation import Activation
+from netdsl.ops.initial import SOURCES
 from netdsl.types import TensorType
 from netdsl_torch.code import Code
 
@@ -17,15 +18,19 @@ RULES = {
     "he": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="relu")',
     "xavier": "nn.init.xavier_uniform_({m}.weight)",
     "lecun": 'nn.init.kaiming_normal_({m}.weight, nonlinearity="linear")',
+    "bilinear": "interpolate_({m}.weight)",
     "normal": "nn.init.normal_({m}.weight, std={std})",
 }
-SOURCES = {
-    "torch": "as PyTorch has it",
-    "he": 'He et al. 2015, "Delving deep into rectifiers", eq. 10',
-    "xavier": "Glorot & Bengio 2010, eq. 16",
-    "lecun": 'LeCun et al. 1998, "Efficient backprop", eq. 16',
-    "normal": "a normal distribution",
-}
+NORMAL = "a normal distribution"
+INTERPOLATE = f'''\
+def interpolate_(weight):
+    """Bilinear interpolation of each channel by itself: {SOURCES["bilinear"]}."""
+    rows, columns = (1 - (torch.arange(k) - (k - 1) / 2).abs() / ((k + 1) // 2) for k in weight.shape[2:])
+    with torch.no_grad():
+        weight.zero_()
+        for i in range(len(weight)):
+            weight[i, i % weight.shape[1]] = torch.outer(rows, columns)
+'''
 Start = tuple[str, float | None]
 """The rule for weights, and the value of biases; None leaves both to PyTorch."""
 
@@ -41,10 +46,10 @@ class Initial:
         self.classes: dict[str, set[str]] = {}
         for body in bodies(net):
             for node in body.nodes:
-                if isinstance(node.op, Op) and node.op.takes_flags:
-                    self.starts.setdefault(kind(node.op), set()).add(self.start(node.op))
+                if isinstance(node.op, Op) and starts(node.op):
+                    self.starts.setdefault(node.op.name, set()).add(self.start(node.op))
                     rank = len(body.type_of(node.inputs[0]).spatial)
-                    self.classes.setdefault(kind(node.op), set()).add(torch_class(node.op, rank))
+                    self.classes.setdefault(node.op.name, set()).add(torch_class(node.op, rank))
 
     def start(self, op: Op) -> Start:
         rule, bias = getattr(op, "init", None) or self.rule, getattr(op, "bias_init", None)
@@ -54,7 +59,7 @@ class Initial:
 
     def wrap(self, op: Op, code: Code) -> Code:
         """The constructor, wrapped where layers of its kind do not all start alike."""
-        if not op.takes_flags or len(self.starts[kind(op)]) == 1:
+        if not starts(op) or len(self.starts[op.name]) == 1:
             return code
         rule, bias = self.start(op)
         if rule == "torch" and bias is None:
@@ -75,7 +80,7 @@ class Initial:
             names = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
             lines.append(f"    {'elif' if i else 'if'} isinstance(module, {names}):")
             if rule != "torch":
-                lines.append(f"        # {SOURCES.get(rule, SOURCES['normal'])}")
+                lines.append(f"        # {SOURCES.get(rule, NORMAL)}")
                 lines.append(f"        {RULES.get(rule, RULES['normal']).format(m='module', std=rule)}")
             lines.append("        if module.bias is not None:")
             lines.append(
@@ -88,10 +93,12 @@ class Initial:
         mixed = [start for starts in self.starts.values() if len(starts) > 1 for start in starts]
         rules = {rule if rule in RULES else "normal" for rule, bias in mixed if (rule, bias) != ("torch", None)}
         out = []
+        if any(rule == "bilinear" for starts in self.starts.values() for rule, _ in starts):
+            out.append(INTERPOLATE)
         for rule in sorted(rules):
             std = ", std" if rule == "normal" else ""
             weight = RULES[rule].format(m="layer", std="std")
-            about = f"the weights of a layer: {SOURCES[rule]}" if weight else "the biases of a layer"
+            about = f"the weights of a layer: {SOURCES.get(rule, NORMAL)}" if weight else "the biases of a layer"
             out.append(
                 f"def {helper_name(rule)}(layer{std}, bias=0.0):\n"
                 f'    """Starts {about}."""\n'
@@ -101,8 +108,9 @@ class Initial:
         return out
 
 
-def kind(op: Op) -> str:
-    return "linear" if op.name == "linear" else "conv"
+def starts(op: Op) -> bool:
+    """Whether a rule says from what the weights of the op start."""
+    return "init" in op.fields
 
 
 def torch_class(op: Op, rank: int) -> str:
@@ -111,4 +119,4 @@ def torch_class(op: Op, rank: int) -> str:
 
 def helper_name(rule: str) -> str:
     """The function of the source that starts a layer by a rule."""
-    return {"torch": "biased", "he": "he", "xavier": "xavier", "lecun": "lecun"}.get(rule, "normal")
+    return {"torch": "biased"}.get(rule, rule if rule in RULES else "normal")

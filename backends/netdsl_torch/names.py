@@ -74,7 +74,7 @@ MODULE_NAMES = frozenset({"self", "torch", "nn", "F", "NamedTuple", "Tensor", "a
 LOCALS = frozenset({"x", "step"})
 """Variables that a `forward` uses for its own ends."""
 IN_CONSTRUCTOR = frozenset({"super", "range", "isinstance", "module", "layer", "std", "bias", "i"})
-FUNCTIONS = frozenset({"he", "xavier", "lecun", "normal", "biased"})
+FUNCTIONS = frozenset({"he", "xavier", "lecun", "bilinear", "normal", "biased", "interpolate_"})
 
 
 def unique(name: str, taken: Container[str]) -> str:

@@ -4,6 +4,7 @@
 |------------------|----------------------------------------------------------------------|
 | `convolution.py` | CONV, DECONV                                                         |
 | `pooling.py`     | MAXPOOL, AVGPOOL, GAP, GMP                                           |
+| `initial.py`     | from what weights start: an argument of those that learn            |
 | `linear.py`      | FC, FLATTEN                                                          |
 | `geometry.py`    | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE                |
 | `activation.py`  | RELU and the others, SOFTMAX                                         |

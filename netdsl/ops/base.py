@@ -26,7 +26,7 @@ class Argument(Record):
            `keyword` (`pad 2`, `pad=2`), or `word` (one of `words`, alone)
     kind   `count` (whole, at least 1), `whole` (at least 0), `number`, `extent` (whole, or one a x b per axis),
            `pad` (an extent, at least 0), `size` (whole, or a formula of open sizes), `sizes` (one or several of
-           them, one of which may be `?`), `init` (a rule's name, or the standard deviation of a normal),
+           them, one of which may be `?`), `init` (one of `words`, or the standard deviation of a normal),
            `axis` (C, D, H or W)
     Any argument but a word can also be given by name: `stride=2`.
     scales whether the number shows in numbers of channels alone: then a class can take it as a parameter.
@@ -40,6 +40,15 @@ class Argument(Record):
     aliases: tuple[str, ...] = ()
     doc: str = ""
     scales: bool = False
+    excludes: tuple[str, ...] = ()
+    """The arguments, and words of arguments, that contradict it."""
+    unless: str = ""
+    """The argument beside which it may be missing, though it has no default."""
+
+    def contradicts(self, value: object, other: Argument, other_value: object) -> bool:
+        """Whether the two cannot both be given."""
+        mine, theirs = {self.name, value}, {other.name, other_value}
+        return not (theirs.isdisjoint(self.excludes) and mine.isdisjoint(other.excludes))
 
 
 class Weight(Record):

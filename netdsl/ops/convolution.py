@@ -7,15 +7,39 @@ from functools import partial
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, known_channels, need_spatial, per_axis, written
-from netdsl.ops.window import Window, resolved_padding
+from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
+from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
 
-INIT = Argument("init", "keyword", "init", None, doc="he, xavier, lecun, torch, or the standard deviation of a normal")
-BIAS_INIT = Argument("bias_init", "keyword", "number", None, doc="the value biases start from, 0 by default")
 BIAS = Argument(
     "bias", "word", default=None, words=("bias", "nobias"), doc="a bias; by default there is one unless `bn` follows"
+)
+FILTERS = Argument(
+    "out_channels",
+    "positional",
+    doc="the number of filters",
+    unless="grouping",
+    scales=True,
+)
+GROUPS = (
+    Argument(
+        "groups",
+        "keyword",
+        "count",
+        1,
+        doc="each group of filters sees its own share of the channels",
+        excludes=("grouping",),
+        scales=True,
+    ),
+    Argument(
+        "grouping",
+        "word",
+        default=None,
+        words=("depthwise",),
+        doc="a group for each channel, and as many filters unless a number says more",
+    ),
 )
 
 
@@ -30,10 +54,19 @@ class Conv(Window):
     spellings: ClassVar[tuple[str, ...]] = ("CONV", "CONVOLUTION")
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("out_channels", "positional", scales=True, doc="the number of filters"),
+        FILTERS,
         Argument("kernel", "kernel", "extent", 3, aliases=("k",), doc="the window, 3x3 by default"),
         Argument("stride", "stride", "extent", 1, doc="the step, 1 by default"),
-        Argument("pad", "keyword", "pad", None, doc="zeros on each side, one number or one for each axis: `pad 0x3`"),
+        Argument(
+            "pad",
+            "keyword",
+            "pad",
+            None,
+            doc="zeros on each side, one number or one for each axis: `pad 0x3`",
+            excludes=("padding",),
+        ),
+        PAD_BEFORE,
+        PAD_AFTER,
         Argument(
             "padding",
             "word",
@@ -47,13 +80,12 @@ class Conv(Window):
             default="exact",
             words=("exact", "floor"),
             doc="`floor` drops the rows that do not fill a window",
+            excludes=("same",),
         ),
         Argument("dilation", "keyword", "extent", 1, doc="the step inside the window"),
-        Argument(
-            "groups", "keyword", "count", 1, scales=True, doc="each group of filters sees its own share of the channels"
-        ),
+        *GROUPS,
         BIAS,
-        INIT,
+        INIT_ON_MAPS,
         BIAS_INIT,
     )
 
@@ -70,12 +102,13 @@ class Conv(Window):
             per_axis(given[name], len(x.spatial), name) for name in ("kernel", "stride", "dilation")
         )
         padding, rounding = resolved_padding(given, kernel, dilation)
-        same = {name: given[name] for name in ("out_channels", "groups", "bias", "init", "bias_init")}
-        return cls(kernel=kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding, **same)
+        filters = resolved_filters("CONV", given, x)
+        return cls(kernel=kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding, **filters)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         check_groups(known_channels("CONV", x), self.out_channels, self.groups)
+        check_bilinear(self.init, x, self.out_channels)
         return TensorType((self.out_channels, *self.slide(x, prove)))
 
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
@@ -99,20 +132,29 @@ class Conv(Window):
 
 
 class ConvTranspose(Op):
-    """The gradient of a convolution as a layer: H' = (H - 1)·S - 2p + k (Dumoulin & Visin 2016, §4)."""
+    """The gradient of a convolution as a layer: H' = (H - 1)·S - 2p + k (Dumoulin & Visin 2016, §4).
+
+    k is d·(k - 1) + 1 where the window is dilated; `out_pad` adds rows at the end: a convolution with stride S takes
+    several sizes to one, and this chooses among them.
+    """
 
     name: ClassVar[str] = "conv_transpose"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE", "CONVTRANSPOSE")
     takes_flags: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("out_channels", "positional", scales=True, doc="the number of filters"),
+        FILTERS,
         Argument("kernel", "kernel", "extent", 2, aliases=("k",), doc="the window, 2x2 by default"),
         Argument("stride", "stride", "extent", 2, doc="the factor by which it enlarges, 2 by default"),
-        Argument("pad", "keyword", "pad", 0, doc="rows taken off each side"),
-        Argument("groups", "keyword", "count", 1),
+        Argument("pad", "keyword", "pad", 0, doc="rows taken off each side", excludes=("padding",)),
+        Argument(
+            "out_pad", "keyword", "pad", 0, doc="rows added at the end, fewer than the stride", excludes=("padding",)
+        ),
+        Argument("padding", "word", default=None, words=("same",), doc="`same`: the `pad` and `out_pad` for out = S·W"),
+        Argument("dilation", "keyword", "extent", 1, doc="the step inside the window"),
+        *GROUPS,
         BIAS,
-        INIT,
+        INIT_ON_MAPS,
         BIAS_INIT,
     )
 
@@ -120,6 +162,8 @@ class ConvTranspose(Op):
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: tuple[int, ...]
+    out_padding: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
     bias: bool
     init: str | None = None
@@ -128,17 +172,35 @@ class ConvTranspose(Op):
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial("DECONV", x)
-        kernel, stride, padding = (per_axis(given[name], len(x.spatial), name) for name in ("kernel", "stride", "pad"))
-        same = {name: given[name] for name in ("out_channels", "groups", "bias", "init", "bias_init")}
-        return cls(kernel=kernel, stride=stride, padding=padding, **same)
+        kernel, stride, dilation, padding, out_padding = (
+            per_axis(given[name], len(x.spatial), name) for name in ("kernel", "stride", "dilation", "pad", "out_pad")
+        )
+        if given["padding"] == "same":
+            reaches = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+            padding = tuple(max(0, -(-(reach - s) // 2)) for reach, s in zip(reaches, stride))
+            out_padding = tuple(s - reach + 2 * p for reach, s, p in zip(reaches, stride, padding))
+        for s, d, more in zip(stride, dilation, out_padding):
+            if more >= max(s, d):
+                raise _too_much_after(more, s, d, given["padding"] == "same")
+        return cls(
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            out_padding=out_padding,
+            dilation=dilation,
+            **resolved_filters("DECONV", given, x),
+        )
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         check_groups(known_channels("DECONV", x), self.out_channels, self.groups)
+        check_bilinear(self.init, x, self.out_channels)
         spatial = []
-        for size, k, s, p, axis in zip(x.spatial, self.kernel, self.stride, self.padding, x.axes[1:]):
-            out = (size - 1) * s - 2 * p + k
-            worked = f"{axis} = ({size} - 1)*{s} - 2*{p} + {k} = {out}"
+        moves = zip(self.kernel, self.dilation, self.stride, self.padding, self.out_padding)
+        for size, axis, (k, d, s, p, more) in zip(x.spatial, x.axes[1:], moves):
+            reach = d * (k - 1) + 1
+            out = (size - 1) * s - 2 * p + reach + more
+            worked = f"{axis} = ({size} - 1)*{s} - 2*{p} + {reach}{f' + {more}' if more else ''} = {out}"
             prove.at_least(
                 out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, worked)
             )
@@ -154,7 +216,47 @@ class ConvTranspose(Op):
         return inputs[0].elements * (self.out_channels // self.groups * math.prod(self.kernel))
 
     def describe(self) -> str:
-        return f"{written(self.kernel)} up {'x'.join(map(str, self.stride))}"
+        words = [written(self.kernel), f"up {'x'.join(map(str, self.stride))}"]
+        if set(self.dilation) != {1}:
+            words.append(f"dilation {'x'.join(map(str, self.dilation))}")
+        if self.groups > 1:
+            words.append(f"groups {self.groups}")
+        return " ".join(words)
+
+
+def resolved_filters(op: str, given: dict[str, Any], x: TensorType) -> dict[str, Any]:
+    """The attributes that say what the filters are; `depthwise` means a group for each channel."""
+    same = {name: given[name] for name in ("out_channels", "groups", "bias", "init", "bias_init")}
+    if given["grouping"] != "depthwise":
+        return same
+    channels = known_channels(op, x)
+    out = channels if given["out_channels"] is None else given["out_channels"]
+    if out % channels:
+        raise ShapeFault(
+            "E0306",
+            f"a depthwise {op} makes equally many channels of each of {channels}, so {out} are not possible",
+            f"{channels} in, {out} out",
+            notes=(f"{out}/{channels} = {round(out / channels, 3)}",),
+            helps=(f"write a multiple of {channels}, or no number for {channels}",),
+        )
+    return {**same, "out_channels": out, "groups": channels}
+
+
+def _too_much_after(more: int, stride: int, dilation: int, same: bool) -> ShapeFault:
+    if same:
+        return ShapeFault(
+            "E0304",
+            "an even window with stride 1 has no middle, so `same` would move everything by half a row",
+            helps=("use an odd kernel", "or say what is taken off: `pad 1`"),
+        )
+    most = max(stride, dilation) - 1
+    return ShapeFault(
+        "E0304",
+        f"an out_pad of {more} is not less than the stride of {stride}"
+        + (f" or the dilation of {dilation}" if dilation > 1 else ""),
+        notes=("rows beyond that are of no window, and hold the bias alone",),
+        helps=(f"`out_pad {most}` is the most",) if most else ("leave `out_pad` out",),
+    )
 
 
 def nothing_left(axis: str, worked: str, limit: str) -> ShapeFault:

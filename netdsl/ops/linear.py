@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, need_spatial
-from netdsl.ops.convolution import BIAS, BIAS_INIT, INIT
+from netdsl.ops.convolution import BIAS
+from netdsl.ops.initial import BIAS_INIT, INIT
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
 from netdsl.types import TensorType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, need_spatial, per_axis, written
-from netdsl.ops.window import Window, resolved_padding
+from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -14,7 +14,9 @@ WINDOW = (
     Argument(
         "stride", "stride", "extent", None, doc="the step; by default that of the window, so windows do not overlap"
     ),
-    Argument("pad", "keyword", "pad", None, doc="padding on each side, at most half the window"),
+    Argument("pad", "keyword", "pad", None, doc="padding on each side, at most half the window", excludes=("padding",)),
+    PAD_BEFORE,
+    PAD_AFTER,
     Argument(
         "padding",
         "word",
@@ -28,6 +30,7 @@ WINDOW = (
         default="exact",
         words=("exact", "floor", "ceil"),
         doc="`floor` drops the last rows, `ceil` keeps a partial window",
+        excludes=("same",),
     ),
 )
 

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from netdsl.ops.base import Op, per_axis
+from netdsl.ops.base import Argument, Op, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import TensorType
 
 Padding = tuple[tuple[int, int], ...]
 """Zeros before and after, for each spatial axis."""
+
+
+PAD_BEFORE, PAD_AFTER = (
+    Argument(name, "keyword", "pad", None, doc=f"padding {where} alone", excludes=("pad", "padding"))
+    for name, where in (("pad_before", "above and to the left"), ("pad_after", "below and to the right"))
+)
 
 
 def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Padding:
@@ -49,7 +55,10 @@ class Window(Op):
 
 
 def resolved_padding(given: dict[str, Any], kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[Padding, str]:
-    """The padding that `pad`, `same` or `valid` stands for, and how the count is rounded."""
+    """The padding that `pad`, its sides, `same` or `valid` stand for, and how the count is rounded."""
+    if given["pad_before"] is not None or given["pad_after"] is not None:
+        before, after = (per_axis(given[side] or 0, len(kernel), side) for side in ("pad_before", "pad_after"))
+        return tuple(zip(before, after)), given["rounding"]
     if given["pad"] is not None:
         return explicit_padding(per_axis(given["pad"], len(kernel), "pad")), given["rounding"]
     if given["padding"] == "same":
@@ -161,7 +170,7 @@ def _remainder(
             + " divides evenly"
         )
         pads = [
-            p for p in range(reach // 2 + 1 if pool else reach) if p != padding[0] and divides(size, reach, p, stride)
+            p for p in range(reach // 2 + 1 if pool else reach) if (p, p) != padding and divides(size, reach, p, stride)
         ]
         if pads:
             helps.append(f"`pad {min(pads, key=lambda p: abs(p - padding[0]))}` divides evenly")

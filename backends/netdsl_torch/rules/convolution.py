@@ -33,6 +33,8 @@ def conv_transpose(op: Any, inputs: Types) -> Code:
     )
     code += extent(op.stride, "stride", ", stride=", 1)
     code += extent(op.padding, "padding", ", padding=", 0)
+    code += extent(op.out_padding, "output_padding", ", output_padding=", 0)
+    code += extent(op.dilation, "dilation", ", dilation=", 1)
     code.append(hole(op.groups, "groups", ", groups=", 1))
     code.append(")" if op.bias else ", bias=False)")
     return tuple(code)

@@ -11,27 +11,42 @@ class Uneven{kind}(nn.{kind}):
         self.sides = sides
 
     def forward(self, x):
-        return {forward}
-
+{forward}
     def extra_repr(self):
         return f"{{super().extra_repr()}}, sides={{self.sides}}"
+'''
+
+CONV = """\
+        return super().forward(F.pad(x, self.sides))
+"""
+
+MAX_POOL = """\
+        y = super().forward(F.pad(x, self.sides, value=float("-inf")))
+        return y[self.begun(x)]
+"""
+
+AVG_POOL = """\
+        mean = super().forward(F.pad(x, self.sides))
+        if not self.count_include_pad:  # the share of each window that lies inside the input
+            mean = mean / super().forward(F.pad(torch.ones_like(x), self.sides))
+        return mean[self.begun(x)]
+"""
+
+BEGUN = '''
+    def begun(self, x):
+        """The windows that start inside x or the padding before it: rounded up, the count may have one more."""
+        strides = self.stride if isinstance(self.stride, tuple) else (self.stride,) * (x.dim() - 2)
+        before = reversed(self.sides[::2])
+        return (..., *(slice(-(-(n + p) // s)) for n, p, s in zip(x.shape[2:], before, strides)))
 '''
 
 
 def _uneven(kind: str) -> str:
     if kind.startswith("Conv"):
-        return UNEVEN.format(kind=kind, what="A convolution", forward="super().forward(F.pad(x, self.sides))")
+        return UNEVEN.format(kind=kind, what="A convolution", forward=CONV)
     if kind.startswith("Max"):
-        return UNEVEN.format(
-            kind=kind, what="Maximum pooling", forward='super().forward(F.pad(x, self.sides, value=float("-inf")))'
-        )
-    text = UNEVEN.format(kind=kind, what="Average pooling", forward="mean")
-    body = (
-        "        mean = super().forward(F.pad(x, self.sides))\n"
-        "        if not self.count_include_pad:  # the share of each window that lies inside the input\n"
-        "            mean = mean / super().forward(F.pad(torch.ones_like(x), self.sides))\n"
-    )
-    return text.replace("        return mean", body + "        return mean")
+        return UNEVEN.format(kind=kind, what="Maximum pooling", forward=MAX_POOL + BEGUN)
+    return UNEVEN.format(kind=kind, what="Average pooling", forward=AVG_POOL + BEGUN)
 
 
 SCALE = '''\

@@ -29,8 +29,7 @@ def pool(kind: str) -> Callable[[Any, Types], Code]:
 
 def _refuses_padding(kind: str, op: Any, x: TensorType) -> bool:
     """PyTorch's 3-d average pooling wants the input alone, without its padding, to be as large as the window."""
-    padded = any(before for before, _ in op.padding)
-    return kind == "Avg" and len(x.spatial) == 3 and padded and op.rounding != "ceil"
+    return kind == "Avg" and len(x.spatial) == 3 and any(before for before, _ in op.padding)
 
 
 def global_pool(kind: str) -> Callable[[Any, Types], Code]:
