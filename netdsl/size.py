@@ -319,9 +319,11 @@ def substitute(size: Size, env: Mapping[str, Size]) -> Size:
 
 
 def _sum(terms: Iterable[tuple[Number, str]]) -> str:
-    """`a + b - c` for terms (sign, text), where the text does not show the sign."""
+    """`a + b - c` for terms (sign, text), where the text does not show the sign; a minus comes first only if all are."""
+    ordered = list(terms)
+    first = next((i for i, (sign, _) in enumerate(ordered) if sign > 0), 0)
     text = ""
-    for sign, term in terms:
+    for sign, term in [ordered[first], *ordered[:first], *ordered[first + 1 :]] if ordered else []:
         operator = ("-" if sign < 0 else "") if not text else (" - " if sign < 0 else " + ")
         text += operator + term
     return text
