@@ -18,7 +18,7 @@ from netdsl.repeat import Repeater
 from netdsl.size import Formula, ceil_div, symbols, trace_of
 from netdsl.source import Span
 from netdsl.types import TensorType
-from netdsl.values import Function, Path, Scope
+from netdsl.values import Builtin, Function, Path, Scope
 
 
 class Joiner(Repeater):
@@ -66,7 +66,8 @@ class Joiner(Repeater):
         """Branches on the same input, then the op that joins them. `match` among them takes the others' shape."""
         results: list[Tensor | None] = []
         marks: list[int] = []
-        matches = [i for i, item in enumerate(items) if matching(item)]
+        words = [matching(item, scope) for item in items]
+        matches = [i for i, word in enumerate(words) if word]
         for i, item in enumerate(items):
             marks.append(len(self.builder.elements))
             ending = self.run_to_join if kind is FractalJoin else self.run
@@ -74,12 +75,12 @@ class Joiner(Repeater):
         if matches and x is not None:
             shape = next((r for r in results if r is not None), None)
             if shape is None or not kind.alike:
-                word = matching(items[matches[0]])
+                word = words[matches[0]]
                 message = f"`{word}` needs something to match: use it in a sum, `f + {word}`"
                 self.fail("E0210", message, items[matches[0]].span)
                 return self.failed()
             for i in matches:
-                results[i] = self.match(x, shape, items[i], marks[i])
+                results[i] = self.match(x, shape, words[i], items[i].span, marks[i])
         tensors = [r for r in results if r is not None and not r.failed]
         if len(tensors) < len(items):
             return self.need_input(x, expr) if x is None else self.failed()
@@ -151,7 +152,7 @@ class Joiner(Repeater):
 
     # --- shortcuts
 
-    def match(self, x: Tensor, target: Tensor, item: t.Expr, mark: int) -> Tensor:
+    def match(self, x: Tensor, target: Tensor, word: str, span: Span, mark: int) -> Tensor:
         """`identity` where the shapes agree. Else `match` projects (He et al. 2015, eq. 2, option B): a 1x1 convolution
         with the stride that makes them agree, with the norm and bias of `default CONV`, and no activation. `match_pad`
         (option A) takes every S-th row and column, and adds channels of zeros.
@@ -164,7 +165,6 @@ class Joiner(Repeater):
         if x.type == target.type:
             self.builder.agree(trace_of(x.type.channels), trace_of(target.type.channels))
             return x
-        word, span = matching(item), item.span
         stride = projection_stride(x.type, target.type)
         more = target.type.channels - x.type.channels
         fewer = word == "match_pad" and isinstance(more, int) and more < 0
@@ -266,10 +266,13 @@ class Joiner(Repeater):
         )
 
 
-def matching(expr: t.Expr) -> str:
-    """`match` or `match_pad`, where an expression is that word; else nothing."""
+def matching(expr: t.Expr, scope: Scope) -> str:
+    """`match` or `match_pad`, where an expression is that word or a parameter that it was given to; else nothing."""
     inner = ungroup(expr)
-    return inner.id if isinstance(inner, t.Name) and inner.id in MATCHES else ""
+    if not isinstance(inner, t.Name) or inner.id in MATCHES:
+        return inner.id if isinstance(inner, t.Name) else ""
+    found = scope.find(inner.id)
+    return found[0].name if found and isinstance(found[0], Builtin) and found[0].name in MATCHES else ""
 
 
 def _match_help(kind: type[Join], a: TensorType, b: TensorType) -> list[str]:

@@ -86,8 +86,6 @@ def randomised(module: nn.Module) -> nn.Module:
 def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> None:
     ours, peer = randomised(ours.double()), peer.double()
     copy_by_structure(ours, peer)
-    without_dropout(ours)
-    without_dropout(peer)
     inputs = [torch.randn(2, *shape, dtype=torch.float64) for shape in shapes]
 
     close = {"rtol": 1e-7, "atol": 1e-9}
@@ -96,6 +94,8 @@ def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> N
     assert all(y.abs().max() > 1e-4 for y in wanted), "the outputs are too small to tell anything"
     torch.testing.assert_close(found, wanted, **close)
 
+    without_dropout(ours)
+    without_dropout(peer)
     found, wanted = tensors(ours.train()(*inputs)), tensors(peer.train()(*inputs))
     torch.testing.assert_close(found, wanted, **close)
     targets = [torch.randn_like(y) for y in wanted]
@@ -213,6 +213,12 @@ PAPERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "googlenet": ("3x80x80", inception.GoogLeNet),
     "inception_v4": ("3x107x107", inception.InceptionV4),
     "inception_resnet_v2": ("3x107x107", inception.InceptionResNetV2),
+    "resnet34_a": ("3x64x64", residual.ResNetA),
+    "resnet20": ("3x32x32", lambda: residual.ResNetForCIFAR(3)),
+    "resnet56": ("3x16x16", lambda: residual.ResNetForCIFAR(9)),
+    "resnet110": ("3x16x16", lambda: residual.ResNetForCIFAR(18)),
+    "resnet1202": ("3x8x8", lambda: residual.ResNetForCIFAR(200)),
+    "resnet110_stochastic_depth": ("3x16x16", lambda: residual.StochasticDepth(18)),
     "resnet50_v1": ("3x64x64", residual.ResNet50V1),
     "preact_resnet164": ("3x16x16", lambda: residual.PreActivatedResNet(18)),
     "preact_resnet1001": ("3x8x8", lambda: residual.PreActivatedResNet(111)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,19 +53,35 @@ class ResNetA(nn.Module):
 class ResNetForCIFAR(nn.Module):
     """He et al. 2015, section 4.2: 6n + 2 layers; 16, 32 and 64 filters on 32, 16 and 8 pixels; option A."""
 
-    def __init__(self, n: int, block: type[BasicA] = BasicA) -> None:
+    def __init__(self, n: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv(3, 16, 3), nn.BatchNorm2d(16)
         self.blocks = nn.Sequential()
         channels = 16
         for filters in (16, 32, 64):
             for i in range(n):
-                self.blocks.append(block(channels, filters, 2 if i == 0 and filters > 16 else 1))
+                self.blocks.append(BasicA(channels, filters, 2 if i == 0 and filters > 16 else 1))
                 channels = filters
         self.fc = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.blocks(self.bn1(self.conv1(x)).relu()).mean((2, 3)))
+
+
+class StochasticDepth(ResNetForCIFAR):
+    """Huang et al. 2016, eq. 2 to 5: of L blocks, block l is dropped with 1 - p = l/L * 0.5; in use its branch counts p."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.drop = 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn1(self.conv1(x)).relu()
+        for i, block in enumerate(self.blocks, start=1):
+            p = 1 - i / len(self.blocks) * self.drop
+            kept = (torch.rand(()) < p).to(x) if self.training else p
+            x = (kept * block.branch(x) + pad_shortcut(x, block.filters, block.stride)).relu()
+        return self.fc(x.mean((2, 3)))
 
 
 class BottleneckV1(nn.Module):
