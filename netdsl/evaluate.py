@@ -149,8 +149,7 @@ class Evaluator:
             assert isinstance(expr, t.Sum | t.Product), type(expr)
             result = self.operand(expr.items[0], scope, x)
             for op, item in zip(expr.ops, expr.items[1:]):
-                a_block = isinstance(item, t.Name) and item.id in BUILTINS
-                if a_block and (fault := self.given_instead(result, expr.items[0])):
+                if self.is_built_in(item, scope) and (fault := self.given_instead(result, expr.items[0])):
                     self.fail("E0210", fault, expr.items[0].span)
                     return POISON
                 right = self.operand(item, scope, x)
@@ -180,6 +179,13 @@ class Evaluator:
             else (),
         )
         return POISON
+
+    def is_built_in(self, expr: t.Expr, scope: Scope) -> bool:
+        """Whether an expression is `identity` or `match`, by that name or by that of a parameter."""
+        if not isinstance(expr, t.Name):
+            return False
+        found = scope.find(expr.id)
+        return isinstance(found[0], Builtin) if found else expr.id in BUILTINS
 
     def given_instead(self, value: Value, expr: t.Expr) -> str:
         """What to say where the body of a block finds a number under a parameter's name, and needs a block."""
