@@ -64,7 +64,8 @@ def primitives() -> str:
         if op.spellings:
             names = ", ".join(f"`{name}`" for name in op.spellings)
             flag = f"`{op.flag}`" if op.flag else ""
-            rows.append(f"| {names} | {flag} | {_equation(op)} | `{_result(op)}` |")
+            given = f", on `{op.example_input}`" if op.example_input else ""
+            rows.append(f"| {names} | {flag} | {_equation(op)} | `{_result(op)}`{given} |")
     return "\n".join(rows)
 
 
@@ -89,8 +90,8 @@ def _equation(op: type[Op]) -> str:
 def _result(op: type[Op]) -> TensorType:
     """What comes out of the op at its defaults."""
     required = [a.kind for a in op.arguments if a.form == "positional" and a.default is REQUIRED]
-    given = "".join("0.5" if kind == "number" else "8" for kind in required)
-    net = loads(f"input {SAMPLE}\n{op.spellings[0]} {op.example or given}")
+    given = " ".join("0.5" if kind == "number" else "8" for kind in required)
+    net = loads(f"input {op.example_input or SAMPLE}\n{op.spellings[0]} {op.example or given}")
     return TensorType(net.outputs["output"])
 
 

@@ -221,7 +221,7 @@ def stem_of(op: Op | Call[Draft] | Repeat[Draft]) -> str:
             return body.name
         if not body.nodes:
             return "path"
-        learned = [node for node in body.nodes if not isinstance(node.op, Op) or node.op.takes_flags]
+        learned = [node for node in body.nodes if not isinstance(node.op, Op) or node.op.learns]
         op = (learned or list(body.nodes))[0].op
     return STEMS.get(op.name, op.name)
 

@@ -329,7 +329,7 @@ class Network(Planner):
         """
         for element in fresh:
             element.group = label.id
-        learned = [e for e in fresh if not isinstance(e.op, Op) or e.op.takes_flags]
+        learned = [e for e in fresh if not isinstance(e.op, Op) or e.op.learns]
         chain = all(len(e.inputs) == 1 for e in fresh) and all(a.output is b.inputs[0] for a, b in pairwise(fresh))
         if len(fresh) == 1 or len(learned) == 1:
             (learned or fresh)[0].label = label.id
@@ -479,8 +479,8 @@ class Network(Planner):
     def linearity(self, graph: Graph[Draft], definition: NetDef) -> None:
         """Two learned layers and nothing between them that is not linear: someone forgot the activations."""
         ops = [node.op for body in bodies(graph) for node in body.nodes if isinstance(node.op, Op)]
-        learned = sum(op.takes_flags for op in ops)
-        if learned > 1 and all(op.takes_flags or op.linear for op in ops):
+        learned = sum(op.learns for op in ops)
+        if learned > 1 and all(op.linear for op in ops):
             self.faults.append(
                 diagnose(
                     "W0502",

@@ -382,9 +382,10 @@ DEFAULTS = listed(
     "CONV valid, conv k=1, CONV floor, POOL k=3 /2 ceil"
 )
 ON_MAPS = listed(
-    "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry"
+    "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry, "
+    "sequence_path"
 )
-ON_VECTORS = listed("fc, activation, fc, norm, cut")
+ON_VECTORS = listed("fc, activation, fc, norm, cut, fc, sequence_path")
 COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
 SHIPPED = listed(
     "residual, branch_block, inception, fire, dense, fractal, stage, stage, preact, wide, resnext, transition, mlpconv"
@@ -761,6 +762,79 @@ class Author:
 
         written = [*map(str, sizes[:at]), "?" if open_ else str(left_over), *map(str, sizes[at:])]
         return self.element(shape, "RESHAPE", [" x ".join(written)], reshape)
+
+    def sequence_of(self, shape: Shape) -> list[Form]:
+        """What makes a sequence of another shape; a table of words is given whole numbers from 0 to 6."""
+        if len(shape) == 1:
+            if self.coin():
+                dim = self.dice.between(1, 8)
+                table = self.element(shape, "EMBED", ["7", str(dim)], lambda shape, env: limited((dim, *shape)))
+                return [self.simple("RELU6", lambda shape, env: shape, shape), table]
+            words = f"RESHAPE 1 x {shape[0]}"
+
+            def row(shape_: Shape, env: Env) -> Shape:
+                need(shape_ == shape)
+                return limited((1, *shape))
+
+            return [self.simple(words, row, shape)]
+        sizes = tuple(min(n, 4) for n in shape[1:])
+
+        def crop(shape: Shape, env: Env) -> Shape:
+            need(len(shape) == len(sizes) + 1 and all(a >= b for a, b in zip(shape[1:], sizes)))
+            return (shape[0], *sizes)
+
+        def flat(shape: Shape, env: Env) -> Shape:
+            need(len(shape) > 1)
+            return limited((shape[0], prod(shape[1:])))
+
+        cut = self.simple(f"CROP {'x'.join(map(str, sizes))}", crop, shape)
+        return [cut, self.simple("FLATTEN spatial", flat, shape)]
+
+    def sequence_layer(self, shape: Shape, env: Env) -> Form:
+        """A layer that looks along a sequence."""
+        kind = self.dice.pick(("RNN", "GRU", "LSTM", "ATTENTION", "TOKENS", "POSITIONS", "POSITIONS sinusoidal"))
+        if kind in ("RNN", "GRU", "LSTM"):
+            n = self.number(shape, env, 1, 8)
+            both, last = self.coin(3), self.coin(3)
+
+            def recurrent(shape: Shape, env: Env) -> Shape:
+                need(len(shape) == 2)
+                out = n.value(shape, env) * (2 if both else 1)
+                return limited((out,) if last else (out, shape[1]))
+
+            more = ["relu"] if kind == "RNN" and self.coin(3) else []
+            more += self.dice.pick(([], [], ["layers=2"], ["layers=2", "dropout=0.5"], ["nobias"]))
+            more += (["bidirectional"] if both else []) + (["last"] if last else [])
+            return self.element(shape, kind, [bound(n.code, ATOM), *more], recurrent)
+        if kind == "ATTENTION":
+            heads = self.dice.pick([h for h in range(1, shape[0] + 1) if shape[0] % h == 0])
+
+            def attention(shape: Shape, env: Env) -> Shape:
+                need(len(shape) == 2 and shape[0] % heads == 0)
+                return shape
+
+            more = self.dice.pick(([], ["causal"], ["nobias"], ["dropout=0.1"]))
+            return self.element(shape, kind, [str(heads), *more], attention)
+        added = self.dice.between(1, 2) if kind == "TOKENS" else 0
+
+        def longer(shape: Shape, env: Env) -> Shape:
+            need(len(shape) == 2)
+            return limited((shape[0], shape[1] + added))
+
+        return self.element(shape, kind, [str(added)] if added else [], longer)
+
+    def sequence_path(self, shape: Shape, env: Env, depth: int = 0) -> Form | None:
+        """A layer on a sequence, made from what there is."""
+        if self.symbolic:
+            return None
+        first = self.sequence_of(shape) if len(shape) != 2 else []
+        inner = shape
+        try:
+            for form in first:
+                inner = form.run(inner, env)
+        except Misfit:
+            return None
+        return self.sequence([*first, self.sequence_layer(inner, env)])
 
     def per_axis(self, axes: int, low: int, high: int) -> tuple[int, ...]:
         if axes > 1 and self.coin(4):

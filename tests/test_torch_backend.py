@@ -93,9 +93,13 @@ def compiled(text: str, **options: Any) -> nn.Module:
 
 
 def inputs_of(net: Net, batch: int = 2, size: int = 8, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Random inputs; open sizes become `size`."""
+    """Random inputs; open sizes become `size`. What goes into a table of words is numbers of words."""
     shapes = [[n if isinstance(n, int) else size for n in shape] for shape in net.inputs.values()]
-    return [torch.randn(batch, *shape, dtype=dtype) for shape in shapes]
+    words = {node.inputs[0]: node.op.vocabulary for node in net.graph.nodes if node.op.name == "embedding"}
+    return [
+        torch.randint(words[i], (batch, *shape)) if i in words else torch.randn(batch, *shape, dtype=dtype)
+        for i, shape in enumerate(shapes)
+    ]
 
 
 def tensors(result: Any) -> tuple[Tensor, ...]:
@@ -230,6 +234,67 @@ def reshaped(op: Any, x: Tensor) -> Tensor:
     return torch.stack([torch.from_numpy(sample.numpy().copy().reshape(sizes)) for sample in x])
 
 
+def cells(op: Any, x: Tensor, w: Weights, end: str) -> Tensor:
+    """The states of one layer in one direction, a list of steps x_t by a list of steps."""
+    n = op.hidden
+    h = c = x.new_zeros(len(x), n)
+    states = []
+    for x_t in x.unbind(2):
+        a = x_t @ w[f"weight_ih_{end}"].T + (w[f"bias_ih_{end}"] if op.bias else 0)
+        b = h @ w[f"weight_hh_{end}"].T + (w[f"bias_hh_{end}"] if op.bias else 0)
+        if op.name == "rnn":
+            h = (a + b).clamp(min=0) if op.activation == "relu" else torch.tanh(a + b)
+        elif op.name == "gru":
+            r, z = (1 / (1 + torch.exp(-part)) for part in (a + b)[:, : 2 * n].split(n, 1))
+            h = (1 - z) * torch.tanh(a[:, 2 * n :] + r * b[:, 2 * n :]) + z * h
+        else:
+            i, f, g, o = (a + b).split(n, 1)
+            c = c / (1 + torch.exp(-f)) + torch.tanh(g) / (1 + torch.exp(-i))
+            h = torch.tanh(c) / (1 + torch.exp(-o))
+        states.append(h)
+    return torch.stack(states, 2)
+
+
+def recurrent(op: Any, x: Tensor, w: Weights) -> Tensor:
+    for layer in range(op.layers):
+        forward = cells(op, x, w, f"l{layer}")
+        last = forward[:, :, -1]
+        if op.bidirectional:
+            back = cells(op, x.flip(2), w, f"l{layer}_reverse")
+            last = torch.cat([last, back[:, :, -1]], 1)
+            forward = torch.cat([forward, back.flip(2)], 1)
+        x = forward
+    return last if op.last else x
+
+
+def attention(op: Any, x: Tensor, w: Weights) -> Tensor:
+    """Head by head, step by step."""
+    c, d = x.shape[1], x.shape[1] // op.heads
+    into, out = w["in_proj_weight"], w["out_proj.weight"]
+    q, k, v = (torch.einsum("oc,nct->not", into[i * c : (i + 1) * c], x) for i in range(3))
+    if op.bias:
+        q, k, v = (y + w["in_proj_bias"][i * c : (i + 1) * c, None] for i, y in enumerate((q, k, v)))
+    heads = []
+    for h in range(op.heads):
+        part = slice(h * d, (h + 1) * d)
+        scores = torch.einsum("nct,ncs->nts", q[:, part], k[:, part]) / math.sqrt(d)
+        share = torch.exp(scores - scores.amax(2, keepdim=True))
+        if op.causal:
+            share = share * torch.ones_like(share).tril()
+        heads.append(torch.einsum("nts,ncs->nct", share / share.sum(2, keepdim=True), v[:, part]))
+    y = torch.einsum("oc,nct->not", out, torch.cat(heads, 1))
+    return y + w["out_proj.bias"][:, None] if op.bias else y
+
+
+def waves(x: Tensor) -> Tensor:
+    c = x.shape[1]
+    rows = [
+        [(math.cos if i % 2 else math.sin)(t / 10000 ** (2 * (i // 2) / c)) for t in range(x.shape[2])]
+        for i in range(c)
+    ]
+    return torch.tensor(rows, dtype=x.dtype)
+
+
 def space(x: Tensor) -> tuple[int, ...]:
     return tuple(range(2, x.dim()))
 
@@ -266,6 +331,14 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "slice": lambda op, xs, w, training: sliced(op, xs[0]),
     "channel_shuffle": lambda op, xs, w, training: shuffled(xs[0], op.groups),
     "reshape": lambda op, xs, w, training: reshaped(op, xs[0]),
+    "rnn": lambda op, xs, w, training: recurrent(op, xs[0], w),
+    "gru": lambda op, xs, w, training: recurrent(op, xs[0], w),
+    "lstm": lambda op, xs, w, training: recurrent(op, xs[0], w),
+    "attention": lambda op, xs, w, training: attention(op, xs[0], w),
+    "embedding": lambda op, xs, w, training: torch.stack([w["weight"][row.int()].T for row in xs[0]]),
+    "tokens": lambda op, xs, w, training: torch.cat([torch.stack([w["weight"]] * len(xs[0])), xs[0]], 2),
+    "positions": lambda op, xs, w, training: torch.stack([x + w["weight"] for x in xs[0]]),
+    "sinusoidal_positions": lambda op, xs, w, training: xs[0] + waves(xs[0]),
     "transpose": lambda op, xs, w, training: xs[0].movedim(
         [1 + axis for axis in op.order], list(range(1, xs[0].dim()))
     ),
@@ -818,6 +891,39 @@ MEANINGS = {
         input 3 x 8 x 8
         CONV width -> unit(CONV C relu) -> CONV (3*C) -> unit(CONV C bn) * 2
         split(RELU, CONV 5, 7) -> split(TANH, PAD channels=3)
+    """,
+    "recurrent layers": """
+        net t
+        input 5 x 7
+        RNN 4 -> RNN 6 relu nobias layers=2 -> GRU 5 -> GRU 3 bidirectional layers=3 dropout=0.4 -> LSTM 4 -> LSTM 4 nobias
+        (LSTM 3 bidirectional layers=2 last | RNN 2 last | GRU 4 last bidirectional) -> FC 3
+    """,
+    "attention": """
+        block encoder(heads) = (identity + (BN -> ATTENTION heads dropout=0.2)) ->
+            (identity + (BN -> CONV (4*C) k=1 gelu -> CONV (C/4) k=1))
+        net t
+        input 3 x 8 x 8
+        CONV 12 4x4 /4 valid -> FLATTEN spatial -> TOKENS -> POSITIONS
+        encoder(4) * 2 -> encoder(3)
+        BN -> SLICE 0 1 axis=W -> FLATTEN -> FC 5
+    """,
+    "a language model": """
+        net t
+        input 11
+        e = EMBED 9 8 -> POSITIONS sinusoidal
+        (identity + ATTENTION 2 causal nobias) -> TOKENS 3 -> ATTENTION 1 causal
+        CONV 9 k=1
+    """,
+    "positions of an image": """
+        net t
+        input 3 x 4 x 5
+        POSITIONS -> CONV 5 relu -> POSITIONS learned -> TRANSPOSE 1x0x2 -> POSITIONS -> FC 3
+    """,
+    "sequences of any length": """
+        net t(width=6)
+        input 4 x W
+        CONV width k=3 relu -> POSITIONS sinusoidal -> (LSTM C bidirectional -> ATTENTION 3) * 2 -> TOKENS 2 -> GRU width last
+        FC 3
     """,
     "open sizes": """
         net t

@@ -106,7 +106,7 @@ class Forward:
         source = self.body.nodes[before].op if before >= 0 else None
         apart = before >= 0 and self.body.nodes[before].origin != node.origin
         normed = apart and isinstance(source, Op) and source.slot == "norm"
-        return normed and node.op.slot == "activation" and user.op.takes_flags
+        return normed and node.op.slot == "activation" and user.op.learns
 
     def loop(self, i: int, node: Node[TensorType]) -> list[str]:
         """A repeat whose steps take more than the running tensor."""

@@ -12,6 +12,7 @@ from netdsl.ops.activation import Activation
 from netdsl.ops.initial import SOURCES
 from netdsl.types import TensorType
 from netdsl_torch.code import Code
+from netdsl_torch.rules import rule_of
 
 RULES = {
     "torch": "",
@@ -42,6 +43,7 @@ class Initial:
         ops = [node.op for body in bodies(net) for node in body.nodes if isinstance(node.op, Op)]
         rectifies = any(isinstance(op, Activation) and op.rectifier for op in ops)
         self.rule = "he" if rectifies else "xavier"
+        self.apart = {name for op in ops for name in rule_of(op).starts_itself}
         self.starts: dict[str, set[Start]] = {}
         self.classes: dict[str, set[str]] = {}
         for body in bodies(net):
@@ -77,8 +79,7 @@ class Initial:
             return []
         lines = ["for module in self.modules():"]
         for i, ((rule, bias), classes) in enumerate(groups.items()):
-            names = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
-            lines.append(f"    {'elif' if i else 'if'} isinstance(module, {names}):")
+            lines.append(f"    {'elif' if i else 'if'} {self.test(classes)}:")
             if rule != "torch":
                 lines.append(f"        # {SOURCES.get(rule, NORMAL)}")
                 lines.append(f"        {RULES.get(rule, RULES['normal']).format(m='module', std=rule)}")
@@ -87,6 +88,13 @@ class Initial:
                 f"            nn.init.{f'constant_(module.bias, {bias!r})' if bias else 'zeros_(module.bias)'}"
             )
         return lines
+
+    def test(self, classes: list[str]) -> str:
+        """Whether a module is one of the classes; where a subclass has started by itself, that class alone."""
+        of_class = [name for name in classes if name not in self.apart]
+        names = of_class[0] if len(of_class) == 1 else f"({', '.join(of_class)})"
+        tests = [f"isinstance(module, {names})"] if of_class else []
+        return " or ".join([*tests, *(f"type(module) is {name}" for name in classes if name in self.apart)])
 
     def helpers(self) -> list[str]:
         """The functions that wrapped constructors call."""

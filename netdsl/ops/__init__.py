@@ -7,6 +7,7 @@
 | `initial.py`     | from what weights start: an argument of those that learn            |
 | `linear.py`      | FC, FLATTEN                                                          |
 | `geometry.py`    | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE                |
+| `sequence.py`    | RNN, GRU, LSTM, ATTENTION, EMBED, TOKENS, POSITIONS                  |
 | `activation.py`  | RELU and the others, SOFTMAX                                         |
 | `normalisation.py` | BN, LRN                                                            |
 | `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
@@ -39,6 +40,16 @@ from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from netdsl.ops.regularisation import Dropout, DropPath, SpatialDropout, StochasticDepth
 from netdsl.ops.resize import Upsample
 from netdsl.ops.scaling import LayerScale, Scale
+from netdsl.ops.sequence import (
+    GRU,
+    LSTM,
+    RNN,
+    Attention,
+    Embedding,
+    Positions,
+    SinusoidalPositions,
+    Tokens,
+)
 from netdsl.ops.shortcut import PadChannels
 
 OPS: tuple[type[Op], ...] = (
@@ -56,6 +67,14 @@ OPS: tuple[type[Op], ...] = (
     Crop,
     Pad,
     ChannelShuffle,
+    RNN,
+    GRU,
+    LSTM,
+    Attention,
+    Embedding,
+    Tokens,
+    Positions,
+    SinusoidalPositions,
     BatchNorm,
     LRN,
     ReLU,

@@ -77,8 +77,12 @@ class Op(Record):
     """What the flag replaces in a `default`: `norm` or `activation`."""
     takes_flags: ClassVar[bool] = False
     """Whether flags may follow this op: it learns weights."""
+    learns: ClassVar[bool] = False
+    """Whether it is a layer that learns, as against a norm or a scale that goes with one: a path is named after it."""
     example: ClassVar[str] = ""
     """Arguments for an example in the reference, where something has to be given and is not one number."""
+    example_input: ClassVar[str] = ""
+    """The input of that example, where it cannot be an image."""
     linear: ClassVar[bool] = False
     """Whether it is a linear function of its inputs, as far as a chain of such ops collapses into one layer."""
 

@@ -53,6 +53,7 @@ class Conv(Window):
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("CONV", "CONVOLUTION")
     takes_flags: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
         FILTERS,
         Argument("kernel", "kernel", "extent", 3, aliases=("k",), doc="the window, 3x3 by default"),
@@ -142,6 +143,7 @@ class ConvTranspose(Op):
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE", "CONVTRANSPOSE")
     takes_flags: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
         FILTERS,
         Argument("kernel", "kernel", "extent", 2, aliases=("k",), doc="the window, 2x2 by default"),

@@ -53,6 +53,7 @@ class Linear(Op):
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("FC", "LINEAR", "DENSE")
     takes_flags: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("out_features", "positional", scales=True, doc="the number of outputs"),
         BIAS,

@@ -21,6 +21,7 @@ from netdsl_torch.rules import (
     regularisation,
     resize,
     scaling,
+    sequence,
     shortcut,
 )
 from netdsl_torch.rules.base import Rule
@@ -31,6 +32,7 @@ FAMILIES = (
     pooling,
     linear,
     geometry,
+    sequence,
     normalisation,
     activation,
     scaling,

@@ -24,6 +24,8 @@ class Rule(Record):
 
     module: Callable[[Any, Types], Code] | None = None
     function: Callable[[Any, Types, Sequence[str]], str] | None = None
+    starts_itself: tuple[str, ...] = ()
+    """The classes of PyTorch in its module that have started already: the network's rule for weights is not theirs."""
     start: str = ""
 
 

@@ -241,7 +241,104 @@ def crop_to(x, like, offset=None):
     return x
 '''
 
+RECURRENT = '''\
+class Sequence{kind}(nn.{kind}):
+    """nn.{kind} along W of N x C x W; with `last`, its state after the last step alone."""
+
+    def __init__(self, *args, last=False, **options):
+        super().__init__(*args, batch_first=True, **options)
+        self.last = last
+
+    def forward(self, x):
+        y, {state} = super().forward(x.transpose(1, 2))
+        if not self.last:
+            return y.transpose(1, 2)
+        return torch.cat([h[-2], h[-1]], 1) if self.bidirectional else h[-1]
+
+    def extra_repr(self):
+        return f"{{super().extra_repr()}}, last={{self.last}}"
+'''
+
+SELF_ATTENTION = '''\
+class SelfAttention(nn.MultiheadAttention):
+    """Attention among the W steps of N x C x W; where it is causal, a step sees itself and those before."""
+
+    def __init__(self, *args, causal=False, **options):
+        super().__init__(*args, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x):
+        x = x.transpose(1, 2)
+        mask = None
+        if self.causal:
+            mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
+        y, _ = super().forward(x, x, x, need_weights=False, attn_mask=mask, is_causal=self.causal)
+        return y.transpose(1, 2)
+
+    def extra_repr(self):
+        return f"{self.embed_dim}, {self.num_heads}, causal={self.causal}"
+'''
+
+EMBED = '''\
+class Embed(nn.Embedding):
+    """N x W whole numbers, of any type -> N x C x W."""
+
+    def forward(self, x):
+        return super().forward(x.long()).transpose(1, 2)
+'''
+
+TOKENS = '''\
+class Tokens(nn.Module):
+    """n learned steps before those of N x C x W."""
+
+    def __init__(self, channels, n):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, n))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, x):
+        return torch.cat([self.weight.to(x.dtype).expand(x.shape[0], -1, -1), x], 2)
+
+    def extra_repr(self):
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+'''
+
+POSITIONS = '''\
+class Positions(nn.Module):
+    """y = x + weight, one number for each place."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, x):
+        return x + self.weight
+
+    def extra_repr(self):
+        return f"{tuple(self.weight.shape)}"
+'''
+
+SINUSOIDAL_POSITIONS = '''\
+class SinusoidalPositions(nn.Module):
+    """Adds sin(t / 10000^(2i/C)) to channel 2i of step t, and its cos to channel 2i + 1 (Vaswani et al. 2017)."""
+
+    def forward(self, x):
+        kind = {"device": x.device, "dtype": torch.promote_types(x.dtype, torch.float32)}
+        channel, step = torch.arange(x.shape[1], **kind)[:, None], torch.arange(x.shape[2], **kind)
+        angle = step * 10000 ** (-(channel - channel % 2) / x.shape[1])
+        return x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).to(x.dtype)
+'''
+
 HELPERS: dict[str, str] = {
+    "SequenceRNN": RECURRENT.format(kind="RNN", state="h"),
+    "SequenceGRU": RECURRENT.format(kind="GRU", state="h"),
+    "SequenceLSTM": RECURRENT.format(kind="LSTM", state="(h, _)"),
+    "SelfAttention": SELF_ATTENTION,
+    "Embed": EMBED,
+    "Tokens": TOKENS,
+    "Positions": POSITIONS,
+    "SinusoidalPositions": SINUSOIDAL_POSITIONS,
     **{
         f"Uneven{kind}{rank}d": _uneven(f"{kind}{rank}d")
         for kind in ("Conv", "MaxPool", "AvgPool")
