@@ -1566,7 +1566,7 @@ class Author:
         def run(shape: Shape, env: Env) -> Shape:
             return limited((n.value(shape, env), *(windows(size, k, (p, p), s, "floor") for size in shape[1:])))
 
-        return self.written_call("mlpconv", [n, str(k), str(s), f"padding={p}"], run)
+        return self.written_call("mlpconv", [n, f"k={k}", f"stride={s}", f"padding={p}"], run)
 
     def fractal(self, shape: Shape, env: Env, depth: int = 0) -> Form:
         n, c = self.dice.between(1, 3), self.number(shape, env, 1, 6)

@@ -20,7 +20,7 @@ from netdsl.net import Net
 torch = pytest.importorskip("torch")
 
 from modules import without_dropout  # noqa: E402
-from references import classic, dense, inception, residual  # noqa: E402
+from references import classic, dense, inception, recurrent, residual  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 LIBRARIES: list[Any] = []
@@ -225,6 +225,8 @@ PAPERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "wrn_28_10": ("3x8x8", lambda: residual.WideResNet(4, 10)),
     "fractalnet": ("3x32x32", dense.FractalNet),
     "densenet_40_12": ("3x16x16", lambda: dense.DenseNetForCIFAR(40, 12, bc=False)),
+    "rnn_digits": ("1x8x8", lambda: recurrent.RowReader(1)),
+    "lstm_digits": ("1x8x8", lambda: recurrent.RowReader(4)),
     "densenet_bc_100_12": ("3x16x16", lambda: dense.DenseNetForCIFAR(100, 12, bc=True)),
 }
 """A size that keeps the test short, and the network as the paper describes it."""

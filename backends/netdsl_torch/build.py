@@ -56,7 +56,8 @@ def load(source: str, name: str) -> types.ModuleType:
 def _reduce(instance: nn.Module) -> tuple[Any, ...]:
     """How a module is pickled and copied: its class by source, its state as it is."""
     module = sys.modules[type(instance).__module__]
-    return _empty, (module.__dict__["__source__"], _name(module), type(instance).__qualname__), instance.__dict__
+    state = instance.__getstate__()  # type: ignore[no-untyped-call]
+    return _empty, (module.__dict__["__source__"], _name(module), type(instance).__qualname__), state
 
 
 def _reduce_tuple(instance: tuple[Any, ...]) -> tuple[Any, ...]:

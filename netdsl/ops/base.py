@@ -109,7 +109,7 @@ class Op(Record):
         return sum(weight.size for weight in self.weights(inputs) if not weight.buffer)
 
     def macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
-        """Multiply-accumulates for one sample. Only convolutions and linear layers count (the field's custom)."""
+        """Multiply-accumulates for one sample. Only sums of products count: those of weights, and attention."""
         return 0
 
     def describe(self) -> str:
