@@ -178,9 +178,6 @@ class Elaborator(Joiner):
         types = tuple(tensor.type for tensor in local if isinstance(tensor.type, TensorType))
         self.prove.origin = self.full_origin(span)
         out = op.infer(types, self.prove)
-        for size in out.spatial:
-            if isinstance(size, Traced):
-                self.builder.pin(symbols(size.trace))
         self.limit(out)
         return self.builder.add(op, local, out, self.origin(span))
 

@@ -1815,6 +1815,10 @@ CLASSES = {
     "one sum": (spec("a=8", "CONV a + CONV a\nGAP -> FC 10"), "a", 10),
     "input channels": ("net t(w=8)\ninput w x 8 x 8\nCONV 4 -> CONV C\nGAP -> FC 10\n", "w", 10),
     "input sizes": ("net t(w=8)\ninput 3 x w x w\nCONV 4 -> CONV C\nFC 10\n", "w", 10),
+    "halves": (spec("w=8", "CONV w -> split(identity, CONV C relu) -> SHUFFLE 2 -> SLICE 0 (w/2)\nGAP -> FC 10"), "w", 12),
+    "recurrent": ("net t(n=4)\ninput 3 x 8\nLSTM n -> GRU (2*n) bidirectional -> RNN n last\nFC n -> FC 3\n", "n", 6),
+    "words": ("net t(words=20, d=4)\ninput 8\nEMBED words d -> TOKENS 1 -> (identity + ATTENTION 2) -> LSTM d last -> FC 3\n", "d", 6),
+    "a vocabulary": ("net t(words=20)\ninput 8\nEMBED words 4 -> GRU 4 last -> FC 3\n", "words", 9),
     "a repeat over a label": (spec("k=4", "CONV k\ns = RELU\n(identity + (s -> CONV k))*3\nGAP -> FC 10"), "k", 8),
 }  # fmt: skip
 CHANGES = {
@@ -1856,6 +1860,18 @@ CHANGES = {
         + spec("w=4", "s = CONV w\nt = POOL -> CONV (2*w)\nPOOL -> CONV (4*w)\nup(t, 2*w) -> up(s, w)"), "w", 6,
     ),
     "a repeat over a skip": (spec("w=4", "s = CONV w\nRELU\n(identity + (s -> CONV C))*3\nGAP -> FC 10"), "w", 8),
+    "transposed channels": ("net t(w=4)\ninput 3 x 8\nCONV w k=1 -> TRANSPOSE -> CONV 5 k=1 relu -> TRANSPOSE\nCONV 4 k=1 -> FC 3\n", "w", 6),
+    "a block of transposed channels": (
+        "block mix = TRANSPOSE -> CONV (C+1) k=1 relu -> TRANSPOSE\nblock two = mix -> LSTM C -> mix\n"
+        "net t(w=4)\ninput 3 x 8\nCONV w k=1 -> two -> CONV (2*w) k=1 -> two -> FC 3\n", "w", 6,
+    ),
+    "a new shape": ("net t(w=4)\ninput 3 x 8\nCONV w k=1 -> RESHAPE (w/2) x 4 x 4 -> CONV 4 -> FC 3\n", "w", 8),
+    "flattened channels": ("net t(w=4)\ninput 3 x 8\nCONV w k=1 -> RESHAPE 1 x ? -> LSTM 3 last -> FC 3\n", "w", 6),
+    "a slice of steps": ("net t(w=4)\ninput 3 x 8\nSLICE 0 w axis=W -> CONV C k=3 -> FC 5\n", "w", 6),
+    "learned steps": ("net t(w=4)\ninput 3 x 8\nTOKENS w -> POSITIONS -> CONV 2 k=3 -> FC 5\n", "w", 6),
+    "padded channels": ("net t(w=4)\ninput 3 x 8\nPAD channels=w -> CONV 2 k=3 -> PAD w -> FC 5\n", "w", 6),
+    "heads": ("net t(h=4)\ninput 12 x 8\nATTENTION h -> GAP -> FC 5\n", "h", 6),
+    "layers on layers": ("net t(h=2)\ninput 3 x 8\nLSTM 3 layers=h last -> FC 5\n", "h", 3),
     "neighbours": (spec("n=5", "CONV 4 -> LRN n=n -> FC 10"), "n", 3),
 }  # fmt: skip
 

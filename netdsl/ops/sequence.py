@@ -291,7 +291,7 @@ class Tokens(Op):
     """
 
     name: ClassVar[str] = "tokens"
-    spellings: ClassVar[tuple[str, ...]] = ("TOKENS", "TOKEN")
+    spellings: ClassVar[tuple[str, ...]] = ("TOKENS",)
     linear: ClassVar[bool] = True
     learns: ClassVar[bool] = True
     example_input: ClassVar[str] = "16 x 32"
