@@ -201,18 +201,6 @@ def unused(name: str, taken: Container[str]) -> str:
     return next(candidate for i in count(2) if (candidate := f"{name}{i}") not in taken)
 
 
-STEMS = {
-    "batchnorm": "bn",
-    "linear": "fc",
-    "maxpool": "pool",
-    "avgpool": "pool",
-    "globalavgpool": "gap",
-    "globalmaxpool": "gmp",
-    "conv_transpose": "deconv",
-}
-"""What an unlabelled element is called, where that is not the name of its op: as the papers number theirs."""
-
-
 def stem_of(op: Op | Call[Draft] | Repeat[Draft]) -> str:
     """What an unlabelled element is called before its number; a repeat is called as what it repeats."""
     while isinstance(op, Repeat) or (isinstance(op, Call) and op.body.kind == "path"):
@@ -223,7 +211,7 @@ def stem_of(op: Op | Call[Draft] | Repeat[Draft]) -> str:
             return "path"
         learned = [node for node in body.nodes if not isinstance(node.op, Op) or node.op.learns]
         op = (learned or list(body.nodes))[0].op
-    return STEMS.get(op.name, op.name)
+    return (isinstance(op, Op) and op.stem) or op.name
 
 
 def name_elements(elements: list[Element], taken: set[str]) -> list[str]:

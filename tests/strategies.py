@@ -370,12 +370,15 @@ class Thrown:
 
 
 COMMENTS = ("# a note", "#", "# -> | + * ( [ : 3 x", "# 16×16 é \u2192 \U0001f642", '# "quotes" # twice')
-ACTIVATIONS = ("RELU", "TANH", "SIGMOID", "RELU6", "LEAKY_RELU", "LRELU 0.2", "ELU", "GELU", "SILU", "swish", "relu")
+ACTIVATIONS = listed(
+    "RELU, TANH, SIGMOID, RELU6, LEAKY_RELU, LRELU 0.2, ELU, GELU, SILU, swish, relu, PRELU, PRELU shared, PRELU 0.1, "
+    "HARD_SWISH, HARD_SIGMOID, MISH, SOFTPLUS"
+)
 SCALES = ("SCALE 0.5", "SCALE (-1)", "LAYER_SCALE", "LAYER_SCALE 0.5")
 DROPS = ("DROPOUT", "DROPOUT 0.2", "DROPOUT p=0", "STOCHASTIC_DEPTH 0.3", "DROP_PATH 0.2", "DROP_PATH p=0")
 FLAGS = listed(
     "relu, bn, bn relu, tanh, linear, nonorm, nobias, bias, init=he, init=0.01, bias_init=1, bias_init=-1, "
-    "bn nobias gelu, nobias silu"
+    "bn nobias gelu, nobias silu, prelu, ln hard_swish, mish, hard_sigmoid nonorm"
 )
 DEFAULTS = listed(
     "CONV bn relu, CONV relu, CONV nobias, CONV bn init=xavier, FC relu, DROPOUT 0.3, BN momentum=0.05, LRN n=3, "
@@ -383,7 +386,7 @@ DEFAULTS = listed(
 )
 ON_MAPS = listed(
     "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry, "
-    "sequence_path"
+    "sequence_path, adaptive"
 )
 ON_VECTORS = listed("fc, activation, fc, norm, cut, fc, sequence_path")
 COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
@@ -606,12 +609,12 @@ class Author:
         return self.simple(picked, run, shape)
 
     def norm(self, shape: Shape, env: Env, depth: int = 0) -> Form:
-        words = ("BN", "BN eps=0.001 momentum=0.2", "BATCHNORM") + (
-            ("LRN", "LRN n=3 k=1 alpha=0.001, beta=0.5") if len(shape) > 1 else ()
+        words = ("BN", "BN eps=0.001 momentum=0.2", "BATCHNORM", "LN", "LN eps=0.01", "GN 1", "GN C") + (
+            ("LRN", "LRN n=3 k=1 alpha=0.001, beta=0.5", "IN", "IN affine") if len(shape) > 1 else ()
         )
 
         def run(shape: Shape, env: Env) -> Shape:
-            need(len(shape) > 1 or not picked.startswith("LRN"))
+            need(len(shape) > 1 or not picked.startswith(("LRN", "IN")))
             return shape
 
         picked = self.dice.pick(words)
@@ -649,13 +652,27 @@ class Author:
         return [self.dice.pick(FLAGS)] if self.coin(3) else []
 
     def upsample(self, shape: Shape, env: Env, depth: int = 0) -> Form:
-        n = self.dice.pick((2, 2, 3))
+        axes = len(shape) - 1
+        factor = self.per_axis(axes, 1, 3) if self.coin() else (2,) * axes
 
         def run(shape: Shape, env: Env) -> Shape:
-            need(len(shape) > 1)
-            return limited((shape[0], *(n * size for size in shape[1:])))
+            need(len(shape) == axes + 1)
+            return limited((shape[0], *(n * size for n, size in zip(factor, shape[1:]))))
 
-        return self.element(shape, "UPSAMPLE", [] if n == 2 and self.coin() else [str(n)], run)
+        args = [] if set(factor) == {2} and self.coin() else [_each(factor)]
+        args += self.dice.pick(((), (), ("nearest",), ("bilinear",), ("bilinear", "align_corners")))
+        return self.element(shape, "UPSAMPLE", args, run)
+
+    def adaptive(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """A pool to a size of its own."""
+        axes = len(shape) - 1
+        size = self.per_axis(axes, 1, 4)
+
+        def run(shape: Shape, env: Env) -> Shape:
+            need(len(shape) == axes + 1)
+            return limited((shape[0], *size))
+
+        return self.element(shape, self.dice.pick(("ADAPTIVE_AVGPOOL", "ADAPTIVE_MAXPOOL")), [_each(size)], run)
 
     def geometry(self, shape: Shape, env: Env, depth: int = 0) -> Form:
         """What moves values and computes nothing."""

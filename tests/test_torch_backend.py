@@ -192,10 +192,48 @@ def local_response(op: Any, x: Tensor) -> Tensor:
     return x / (float(op.k) + float(op.alpha) * torch.stack(squares, 1)) ** float(op.beta)
 
 
-def repeated(x: Tensor, factor: int) -> Tensor:
-    for axis in range(2, x.dim()):
-        x = x.repeat_interleave(factor, axis)
+def resized(op: Any, x: Tensor) -> Tensor:
+    for axis, factor in enumerate(op.factor, 2):
+        n = x.shape[axis]
+        weights = x.new_zeros(n * factor, n)
+        for i, row in enumerate(weights):
+            at = (i + 0.5) / factor - 0.5
+            if op.align_corners:
+                at = i * (n - 1) / max(1, n * factor - 1)
+            low = i // factor if op.mode == "nearest" else min(int(max(at, 0)), n - 1)
+            share = 0.0 if op.mode == "nearest" else max(at, 0) - low
+            row[low] += 1 - share
+            row[min(low + 1, n - 1)] += share
+        x = torch.tensordot(x, weights, ([axis], [1])).movedim(-1, axis)
     return x
+
+
+def adaptive(op: Any, x: Tensor, reduce: Callable[[Tensor, int], Tensor]) -> Tensor:
+    for axis, n in enumerate(op.size, 2):
+        size = x.shape[axis]
+        parts = [x.narrow(axis, i * size // n, -(-(i + 1) * size // n) - i * size // n) for i in range(n)]
+        x = torch.stack([reduce(part, axis) for part in parts], axis)
+    return x
+
+
+def standardised(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    apart = x - x.mean(axes, keepdim=True)
+    return apart / (apart.square().mean(axes, keepdim=True) + eps).sqrt()
+
+
+def normalised(op: Any, x: Tensor, w: Weights) -> Tensor:
+    """Layer, group and instance norm."""
+    if op.name == "layernorm":
+        y = standardised(x, (1,), op.eps)
+    else:
+        groups = op.groups if op.name == "groupnorm" else x.shape[1]
+        apart = x.reshape(len(x), groups, -1)
+        y = standardised(apart, (2,), op.eps).reshape(x.shape)
+    return torch.einsum("nc...,c->nc...", y, w["weight"]) + channels(w["bias"], x) if op.affine else y
+
+
+def channels(values: Tensor, x: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (x.dim() - 2))
 
 
 def kept(op: Any, x: Tensor) -> Tensor:
@@ -323,6 +361,11 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "batchnorm": lambda op, xs, w, training: batch_norm(op, xs[0], w, training),
     "maxpool": lambda op, xs, w, training: windows_of(xs[0], op, -math.inf, -math.inf).flatten(xs[0].dim()).amax(-1),
     "avgpool": lambda op, xs, w, training: average(op, xs[0]),
+    "adaptive_avgpool": lambda op, xs, w, training: adaptive(op, xs[0], lambda part, axis: part.mean(axis)),
+    "adaptive_maxpool": lambda op, xs, w, training: adaptive(op, xs[0], lambda part, axis: part.amax(axis)),
+    "layernorm": lambda op, xs, w, training: normalised(op, xs[0], w),
+    "groupnorm": lambda op, xs, w, training: normalised(op, xs[0], w),
+    "instancenorm": lambda op, xs, w, training: normalised(op, xs[0], w),
     "globalavgpool": lambda op, xs, w, training: xs[0].mean(space(xs[0])),
     "globalmaxpool": lambda op, xs, w, training: xs[0].amax(space(xs[0])),
     "flatten": lambda op, xs, w, training: xs[0].reshape(*xs[0].shape[: 1 + (op.axes == "spatial")], -1),
@@ -346,6 +389,11 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "relu": lambda op, xs, w, training: xs[0].clamp(min=0),
     "relu6": lambda op, xs, w, training: xs[0].clamp(0, 6),
     "leaky_relu": lambda op, xs, w, training: torch.where(xs[0] > 0, xs[0], float(op.slope) * xs[0]),
+    "prelu": lambda op, xs, w, training: torch.where(xs[0] > 0, xs[0], channels(w["weight"], xs[0]) * xs[0]),
+    "hard_swish": lambda op, xs, w, training: xs[0] * (xs[0] + 3).clamp(0, 6) / 6,
+    "hard_sigmoid": lambda op, xs, w, training: (xs[0] + 3).clamp(0, 6) / 6,
+    "mish": lambda op, xs, w, training: xs[0] * (1 - 2 / ((1 + torch.exp(xs[0])) ** 2 + 1)),
+    "softplus": lambda op, xs, w, training: xs[0].clamp(min=0) + torch.log1p(torch.exp(-xs[0].abs())),
     "elu": lambda op, xs, w, training: torch.where(xs[0] > 0, xs[0], torch.expm1(xs[0])),
     "gelu": lambda op, xs, w, training: xs[0] * (1 + torch.erf(xs[0] / math.sqrt(2))) / 2,
     "silu": lambda op, xs, w, training: xs[0] / (1 + torch.exp(-xs[0])),
@@ -358,7 +406,7 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "spatial_dropout": lambda op, xs, w, training: xs[0],
     "stochastic_depth": lambda op, xs, w, training: xs[0] if training else xs[0] - op.p * xs[0],
     "drop_path": lambda op, xs, w, training: xs[0],
-    "upsample": lambda op, xs, w, training: repeated(xs[0], op.factor),
+    "upsample": lambda op, xs, w, training: resized(op, xs[0]),
     "add": lambda op, xs, w, training: torch.stack(xs).sum(0),
     "mean": lambda op, xs, w, training: torch.stack(xs).mean(0),
     "product": lambda op, xs, w, training: torch.stack(xs).prod(0),
@@ -744,6 +792,61 @@ MEANINGS = {
         (CONV 4 -> ELU | CONV 4 gelu | CONV 4 -> SILU) -> CONV 4 bn sigmoid
         (RELU | RELU6 | LEAKY_RELU | ELU | GELU | SILU | SIGMOID | TANH | SOFTMAX) -> CONV 4 -> SOFTMAX
         GMP -> FC 5 bn tanh -> FC 3 -> SOFTMAX
+    """,
+    "more activations": """
+        block act(c, slope) = CONV c -> PRELU slope
+        net t
+        input 4 x 8 x 8
+        CONV 4 prelu -> PRELU shared -> act(6, 0.1) -> act(8, 0.2) -> CONV 4 hard_swish -> CONV 4 bn mish -> CONV 4 hard_sigmoid
+        SCALE 5 -> (HARD_SWISH | HARD_SIGMOID | MISH | SOFTPLUS | PRELU 0.5 | PRELU 0.1 shared)
+        GAP -> PRELU -> FC 3 prelu -> SOFTPLUS
+    """,
+    "norms of each sample": """
+        block step(c, g) = CONV c -> GN g -> RELU
+        net t
+        input 4 x 8 x 8
+        default GN 2
+        CONV 6 ln relu -> CONV 8 gn relu -> step(6, 3) -> step(8, 4) -> LN eps=0.01 -> GN 1 eps=0.1
+        (CONV 4 -> IN affine | CONV 4 -> IN eps=0.5 | GN C) -> POOL -> AVGPOOL k=4 -> GN 4
+        GAP -> LN -> FC 6 ln relu -> GN 3 -> FC 4 gn
+    """,
+    "norms of sequences and volumes": """
+        net t
+        input tokens = 6 x 5
+        input scan = 4 x 3 x 2 x 5
+        default GN 2
+        a = tokens -> CONV 6 k=1 ln gelu -> IN -> GN 2 -> LN
+        b = scan -> CONV 4 gn relu -> IN affine -> LN
+        output a, b
+    """,
+    "adaptive pools": """
+        net t
+        input 3 x 9 x 10
+        ADAPTIVE_AVGPOOL 4 | ADAPTIVE_MAXPOOL 4x4
+        (ADAPTIVE_AVGPOOL 7x5 | ADAPTIVE_MAXPOOL 7x5) -> RELU -> ADAPTIVE_MAXPOOL size=2x3 -> ADAPTIVE_AVGPOOL 1
+        FC 3
+    """,
+    "adaptive pools on other axes": """
+        net t
+        input a = 3 x 9
+        input b = 2 x 4 x 5 x 6
+        p = a -> ADAPTIVE_AVGPOOL 4 -> ADAPTIVE_MAXPOOL 3
+        q = b -> ADAPTIVE_AVGPOOL 3x2x4 -> ADAPTIVE_MAXPOOL 2
+        output p, q
+    """,
+    "upsampling": """
+        net t
+        input 3 x 4 x 5
+        UPSAMPLE 2x1 -> UPSAMPLE 1x3 bilinear -> UPSAMPLE bilinear align_corners
+        UPSAMPLE 2x3 bilinear
+    """,
+    "upsampling of other axes": """
+        net t
+        input a = 3 x 5
+        input b = 2 x 1 x 3 x 2
+        p = a -> UPSAMPLE 3 bilinear -> UPSAMPLE align_corners bilinear
+        q = b -> UPSAMPLE 2x1x3 bilinear -> UPSAMPLE 1x2x2 bilinear align_corners -> UPSAMPLE 1x2x1
+        output p, q
     """,
     "activations in repeats": """
         net t

@@ -3,13 +3,13 @@
 | file             | ops                                                                  |
 |------------------|----------------------------------------------------------------------|
 | `convolution.py` | CONV, DECONV                                                         |
-| `pooling.py`     | MAXPOOL, AVGPOOL, GAP, GMP                                           |
+| `pooling.py`     | MAXPOOL, AVGPOOL, their adaptive forms, GAP, GMP                     |
 | `initial.py`     | from what weights start: an argument of those that learn            |
 | `linear.py`      | FC, FLATTEN                                                          |
 | `geometry.py`    | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE                |
 | `sequence.py`    | RNN, GRU, LSTM, ATTENTION, EMBED, TOKENS, POSITIONS                  |
 | `activation.py`  | RELU and the others, SOFTMAX                                         |
-| `normalisation.py` | BN, LRN                                                            |
+| `normalisation.py` | BN, LN, GN, IN, LRN                                                            |
 | `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
 | `scaling.py`     | SCALE, LAYER_SCALE                                                   |
 | `join.py`        | the ops behind `+`, `|`, `mean(…)`, `gate(…)` and their like         |
@@ -22,12 +22,17 @@ from __future__ import annotations
 from netdsl.ops.activation import (
     ELU,
     GELU,
+    HardSigmoid,
+    HardSwish,
     LeakyReLU,
+    Mish,
+    PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
+    Softplus,
     Tanh,
 )
 from netdsl.ops.base import Argument, Op, Weight
@@ -35,8 +40,8 @@ from netdsl.ops.convolution import Conv, ConvTranspose
 from netdsl.ops.geometry import ChannelShuffle, Crop, Pad, Reshape, Slice, Transpose
 from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product
 from netdsl.ops.linear import Flatten, Linear
-from netdsl.ops.normalisation import LRN, BatchNorm
-from netdsl.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from netdsl.ops.normalisation import LRN, BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from netdsl.ops.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from netdsl.ops.regularisation import Dropout, DropPath, SpatialDropout, StochasticDepth
 from netdsl.ops.resize import Upsample
 from netdsl.ops.scaling import LayerScale, Scale
@@ -59,6 +64,8 @@ OPS: tuple[type[Op], ...] = (
     AvgPool,
     GlobalAvgPool,
     GlobalMaxPool,
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
     Linear,
     Flatten,
     Reshape,
@@ -76,15 +83,23 @@ OPS: tuple[type[Op], ...] = (
     Positions,
     SinusoidalPositions,
     BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
     LRN,
     ReLU,
     ReLU6,
     LeakyReLU,
+    PReLU,
     ELU,
     GELU,
     SiLU,
+    HardSwish,
+    Mish,
     Sigmoid,
+    HardSigmoid,
     Tanh,
+    Softplus,
     Softmax,
     Scale,
     LayerScale,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Elementwise
+from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels
+from netdsl.prove import Prover
+from netdsl.types import TensorType
 
 
 class Activation(Elementwise):
@@ -47,6 +49,39 @@ class LeakyReLU(Activation):
     slope: float = 0.01
 
 
+class PReLU(Activation):
+    """y = x where x > 0, a·x elsewhere, a learned for each channel (He et al. 2015, "Delving deep", eq. 1)."""
+
+    name: ClassVar[str] = "prelu"
+    spellings: ClassVar[tuple[str, ...]] = ("PRELU",)
+    flag: ClassVar[str] = "prelu"
+    rectifier: ClassVar[bool] = True
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("initial", "positional", "number", 0.25, doc="what a starts from, 0.25 by default"),
+        Argument("sharing", "word", default=None, words=("shared",), doc="one a for all channels"),
+    )
+
+    initial: float = 0.25
+    shared: bool = False
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        return cls(given["initial"], given["sharing"] == "shared")
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        self.slopes(inputs)
+        return inputs[0]
+
+    def slopes(self, inputs: tuple[TensorType, ...]) -> int:
+        return 1 if self.shared else known_channels("PRELU", inputs[0])
+
+    def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
+        return (Weight("weight", (self.slopes(inputs),)),)
+
+    def describe(self) -> str:
+        return "shared" if self.shared else ""
+
+
 class ELU(Activation):
     """y = x where x > 0, exp(x) - 1 elsewhere (Clevert et al. 2015)."""
 
@@ -74,6 +109,24 @@ class SiLU(Activation):
     rectifier: ClassVar[bool] = True
 
 
+class HardSwish(Activation):
+    """y = x·min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
+
+    name: ClassVar[str] = "hard_swish"
+    spellings: ClassVar[tuple[str, ...]] = ("HARD_SWISH", "HARDSWISH")
+    flag: ClassVar[str] = "hard_swish"
+    rectifier: ClassVar[bool] = True
+
+
+class Mish(Activation):
+    """y = x·tanh(ln(1 + exp(x))) (Misra 2019)."""
+
+    name: ClassVar[str] = "mish"
+    spellings: ClassVar[tuple[str, ...]] = ("MISH",)
+    flag: ClassVar[str] = "mish"
+    rectifier: ClassVar[bool] = True
+
+
 class Sigmoid(Activation):
     """y = 1/(1 + exp(-x))."""
 
@@ -82,12 +135,27 @@ class Sigmoid(Activation):
     flag: ClassVar[str] = "sigmoid"
 
 
+class HardSigmoid(Activation):
+    """y = min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
+
+    name: ClassVar[str] = "hard_sigmoid"
+    spellings: ClassVar[tuple[str, ...]] = ("HARD_SIGMOID", "HARDSIGMOID")
+    flag: ClassVar[str] = "hard_sigmoid"
+
+
 class Tanh(Activation):
     """y = tanh(x)."""
 
     name: ClassVar[str] = "tanh"
     spellings: ClassVar[tuple[str, ...]] = ("TANH",)
     flag: ClassVar[str] = "tanh"
+
+
+class Softplus(Activation):
+    """y = ln(1 + exp(x)) (Dugas et al. 2000)."""
+
+    name: ClassVar[str] = "softplus"
+    spellings: ClassVar[tuple[str, ...]] = ("SOFTPLUS",)
 
 
 class Softmax(Activation):

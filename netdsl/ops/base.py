@@ -68,6 +68,8 @@ class Op(Record):
 
     name: ClassVar[str]
     """The op's name in tables and in JSON: `conv`, `maxpool`, …"""
+    stem: ClassVar[str] = ""
+    """What an element without a label is called, where that is not its name: `pool1`, as the papers number theirs."""
     spellings: ClassVar[tuple[str, ...]] = ()
     """How it is written, in capitals. Case does not matter."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
@@ -175,6 +177,11 @@ def known_channels(op: str, x: TensorType) -> int:
             helps=("give the channels of the input as a number, and leave only H and W open",),
         ),
     )
+
+
+def divisors(n: int) -> list[int]:
+    """All of them, of a number that is not too large; else 1 alone."""
+    return [d for d in range(1, n + 1) if n % d == 0] if n < 100_000 else [1]
 
 
 def written(extent: tuple[int, ...]) -> str:

@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, Weight, known_channels, need_spatial, per_axis, written
+from netdsl.ops.base import Argument, Op, Weight, divisors, known_channels, need_spatial, per_axis, written
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
@@ -140,6 +140,7 @@ class ConvTranspose(Op):
     """
 
     name: ClassVar[str] = "conv_transpose"
+    stem: ClassVar[str] = "deconv"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE", "CONVTRANSPOSE")
     takes_flags: ClassVar[bool] = True
@@ -270,8 +271,7 @@ def check_groups(channels: int, out_channels: int, groups: int) -> None:
     if channels % groups == 0 and out_channels % groups == 0:
         return
     both = math.gcd(channels, out_channels)
-    good = [g for g in range(1, both + 1) if both % g == 0] if both < 100_000 else [1]
-    closest = sorted(good, key=lambda g: abs(g - groups))[:2]
+    closest = sorted(divisors(both), key=lambda g: abs(g - groups))[:2]
     which = "input" if channels % groups else "output"
     count = channels if channels % groups else out_channels
     raise ShapeFault(

@@ -32,7 +32,8 @@ def check_bilinear(init: str | None, x: TensorType, out_channels: Size) -> None:
     if init != "bilinear":
         return
     if len(x.spatial) != 2:
-        raise ShapeFault("E0202", f"`init=bilinear` interpolates over H and W, the input is {x}", f"input is {x}")
+        message = f"`init=bilinear` interpolates over H and W, the input is {x}"
+        raise ShapeFault("E0202", message, f"input is {x}", helps=("`UPSAMPLE 2 bilinear` works on any axes",))
     if x.channels != out_channels:
         raise ShapeFault(
             "E0202",

@@ -50,6 +50,7 @@ class Linear(Op):
     """y = W x + b, W: out_features x in_features. A tensor with more than one axis is flattened first."""
 
     name: ClassVar[str] = "linear"
+    stem: ClassVar[str] = "fc"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("FC", "LINEAR", "DENSE")
     takes_flags: ClassVar[bool] = True

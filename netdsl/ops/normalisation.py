@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels
+from netdsl.ops.base import Argument, Elementwise, Op, Weight, divisors, known_channels, need_spatial
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
+
+EPS = Argument("eps", "keyword", "number", 1e-5, doc="ε, 1e-5 by default")
 
 
 class BatchNorm(Elementwise):
     """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² of each channel over batch and space (Ioffe & Szegedy 2015)."""
 
     name: ClassVar[str] = "batchnorm"
+    stem: ClassVar[str] = "bn"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("BN", "BATCHNORM", "BATCH_NORM")
     flag: ClassVar[str] = "bn"
     slot: ClassVar[str] = "norm"
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("eps", "keyword", "number", 1e-5, doc="ε, 1e-5 by default"),
+        EPS,
         Argument(
             "momentum",
             "keyword",
@@ -52,6 +55,106 @@ class BatchNorm(Elementwise):
             Weight("running_var", channels, buffer=True),
             Weight("num_batches_tracked", (), buffer=True),
         )
+
+
+class Affine(Elementwise):
+    """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² of each sample by itself, and γ and β of each channel.
+
+    σ² is the mean squared deviation. Training and inference are the same; there are no running statistics.
+    """
+
+    affine: bool = True
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        if given["eps"] <= 0:
+            raise ShapeFault("E0202", f"eps of {cls.spellings[0]} must be above 0, not {given['eps']:g}")
+        return cls(**given)
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        known_channels(self.spellings[0], inputs[0])
+        return inputs[0]
+
+    def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
+        channels = (known_channels(self.spellings[0], inputs[0]),)
+        return (Weight("weight", channels), Weight("bias", channels)) if self.affine else ()
+
+
+class LayerNorm(Affine):
+    """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² over the channels, at each position by itself (Ba et al. 2016, §3).
+
+    On C x W that is the layer norm of a transformer, on C x H x W that of ConvNeXt. `GN 1` takes them over all of
+    C x H x W.
+    """
+
+    name: ClassVar[str] = "layernorm"
+    stem: ClassVar[str] = "ln"
+    spellings: ClassVar[tuple[str, ...]] = ("LN", "LAYERNORM", "LAYER_NORM")
+    flag: ClassVar[str] = "ln"
+    slot: ClassVar[str] = "norm"
+    arguments: ClassVar[tuple[Argument, ...]] = (EPS,)
+
+    eps: float = 1e-5
+
+
+class GroupNorm(Affine):
+    """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² over space and the channels of a group (Wu & He 2018, §3.1)."""
+
+    name: ClassVar[str] = "groupnorm"
+    stem: ClassVar[str] = "gn"
+    spellings: ClassVar[tuple[str, ...]] = ("GN", "GROUPNORM", "GROUP_NORM")
+    flag: ClassVar[str] = "gn"
+    slot: ClassVar[str] = "norm"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("groups", "positional", default=32, scales=True, doc="the number of groups, 32 by default"),
+        EPS,
+    )
+    example: ClassVar[str] = "8"
+
+    groups: int = 32
+    eps: float = 1e-5
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        channels = known_channels("GN", inputs[0])
+        if channels % self.groups:
+            near = sorted(divisors(channels), key=lambda g: abs(g - self.groups))[:2]
+            raise ShapeFault(
+                "E0306",
+                f"{self.groups} groups do not divide {channels} channels",
+                f"input is {inputs[0]}",
+                notes=(f"{channels}/{self.groups} = {round(channels / self.groups, 3)}",),
+                helps=(
+                    " or ".join(f"`GN {g}`" for g in sorted(near)) + f" divides {channels}",
+                    f"for the flag `gn`, write `default GN {near[0]}`",
+                ),
+            )
+        return inputs[0]
+
+    def describe(self) -> str:
+        return f"groups {self.groups}"
+
+
+class InstanceNorm(Affine):
+    """y = (x - μ)/√(σ² + ε), with μ and σ² over the space of each channel; `affine`: γ·y + β (Ulyanov et al. 2016)."""
+
+    name: ClassVar[str] = "instancenorm"
+    stem: ClassVar[str] = "in"
+    spellings: ClassVar[tuple[str, ...]] = ("IN", "INSTANCENORM", "INSTANCE_NORM")
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        EPS,
+        Argument("affine", "word", default=None, words=("affine",), doc="a learned γ and β for each channel"),
+    )
+
+    eps: float = 1e-5
+    affine: bool = False
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        need_spatial("IN", x)
+        return super().build({**given, "affine": given["affine"] == "affine"}, x)
+
+    def describe(self) -> str:
+        return "affine" if self.affine else ""
 
 
 class LRN(Elementwise):

@@ -78,6 +78,7 @@ class MaxPool(Pool):
     """Y = max over each window. Padding never wins."""
 
     name: ClassVar[str] = "maxpool"
+    stem: ClassVar[str] = "pool"
     spellings: ClassVar[tuple[str, ...]] = ("MAXPOOL", "POOL", "MAX_POOL")
     arguments: ClassVar[tuple[Argument, ...]] = WINDOW
     whole: ClassVar[str] = "GMP"
@@ -87,6 +88,7 @@ class AvgPool(Pool):
     """Y = mean over each window. Padding counts as zeros, as in PyTorch; `exclude_pad` leaves it out of the mean."""
 
     name: ClassVar[str] = "avgpool"
+    stem: ClassVar[str] = "pool"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("AVGPOOL", "MEANPOOL", "AVG_POOL")
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -122,6 +124,7 @@ class GlobalAvgPool(GlobalPool):
     """y[c] = mean of X[c] (Lin et al. 2013, §3.2)."""
 
     name: ClassVar[str] = "globalavgpool"
+    stem: ClassVar[str] = "gap"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("GAP", "GLOBALAVGPOOL", "GLOBAL_AVG_POOL")
 
@@ -130,4 +133,46 @@ class GlobalMaxPool(GlobalPool):
     """y[c] = max of X[c]."""
 
     name: ClassVar[str] = "globalmaxpool"
+    stem: ClassVar[str] = "gmp"
     spellings: ClassVar[tuple[str, ...]] = ("GMP", "GLOBALMAXPOOL", "GLOBAL_MAX_POOL")
+
+
+class AdaptivePool(Op):
+    """C x H x W → C x n x m, whatever H and W are."""
+
+    stem: ClassVar[str] = "pool"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("size", "extent", "extent", doc="the height and width that come out, one number or one for each axis"),
+    )
+    example: ClassVar[str] = "7x7"
+
+    size: tuple[int, ...]
+
+    @classmethod
+    def build(cls, given: dict[str, Any], x: TensorType) -> Op:
+        need_spatial(cls.spellings[0], x)
+        return cls(per_axis(given["size"], len(x.spatial), "size"))
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        return TensorType((inputs[0].channels, *self.size))
+
+    def describe(self) -> str:
+        return f"to {'x'.join(map(str, self.size))}"
+
+
+class AdaptiveAvgPool(AdaptivePool):
+    """Y[c, i] = mean of X[c, floor(i·W/n)] … X[c, ceil((i + 1)·W/n) - 1], on each axis.
+
+    The windows overlap where n does not divide W, and repeat values where n is larger (PyTorch's definition).
+    """
+
+    name: ClassVar[str] = "adaptive_avgpool"
+    linear: ClassVar[bool] = True
+    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_AVGPOOL", "ADAPTIVEAVGPOOL", "ADAPTIVE_AVG_POOL")
+
+
+class AdaptiveMaxPool(AdaptivePool):
+    """Y[c, i] = max of X[c, floor(i·W/n)] … X[c, ceil((i + 1)·W/n) - 1], on each axis."""
+
+    name: ClassVar[str] = "adaptive_maxpool"
+    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_MAXPOOL", "ADAPTIVEMAXPOOL", "ADAPTIVE_MAX_POOL")

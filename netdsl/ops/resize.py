@@ -4,31 +4,53 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, need_spatial
-from netdsl.prove import Prover
+from netdsl.ops.base import Argument, Op, need_spatial, per_axis
+from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
 
 class Upsample(Op):
-    """Each value becomes a block of n x n equal ones: H' = n·H (nearest neighbour)."""
+    """Each value becomes a block of n x n equal ones: H' = n·H; or what lies between the values, with `bilinear`.
+
+    Row i of the output lies at row (i + 1/2)/n - 1/2 of the input, at the border no further than the outermost one;
+    with `align_corners` at i·(H - 1)/(H' - 1).
+    """
 
     name: ClassVar[str] = "upsample"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("UPSAMPLE",)
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("factor", "positional", "count", 2, doc="how many times larger, 2 by default"),
+        Argument("factor", "extent", "extent", 2, doc="how many times larger, one number or one for each axis"),
+        Argument(
+            "mode",
+            "word",
+            default="nearest",
+            words=("nearest", "bilinear"),
+            doc="`bilinear` interpolates over all axes, however many there are",
+        ),
+        Argument("corners", "word", default=None, words=("align_corners",), doc="outer values stay outermost"),
     )
 
-    factor: int = 2
+    factor: tuple[int, ...]
+    mode: str = "nearest"
+    align_corners: bool = False
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial("UPSAMPLE", x)
-        return cls(given["factor"])
+        factor = per_axis(given["factor"], len(x.spatial), "factor")
+        if given["corners"] is not None and given["mode"] == "nearest":
+            raise ShapeFault(
+                "E0204",
+                "`align_corners` says between which values to interpolate, and `nearest` does not interpolate",
+                helps=("write `bilinear align_corners`",),
+            )
+        return cls(factor, given["mode"], given["corners"] is not None)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
-        return TensorType((x.channels, *(size * self.factor for size in x.spatial)))
+        return TensorType((x.channels, *(size * n for size, n in zip(x.spatial, self.factor))))
 
     def describe(self) -> str:
-        return f"x{self.factor}"
+        factor = "x".join(map(str, self.factor if len(set(self.factor)) > 1 else self.factor[:1]))
+        return f"x{factor}" if self.mode == "nearest" else f"x{factor} {self.mode}"

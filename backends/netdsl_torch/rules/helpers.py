@@ -241,6 +241,14 @@ def crop_to(x, like, offset=None):
     return x
 '''
 
+CHANNEL_LAYER_NORM = '''\
+class ChannelLayerNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of N x C x ..., at each position by itself."""
+
+    def forward(self, x):
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+'''
+
 RECURRENT = '''\
 class Sequence{kind}(nn.{kind}):
     """nn.{kind} along W of N x C x W; with `last`, its state after the last step alone."""
@@ -339,6 +347,7 @@ HELPERS: dict[str, str] = {
     "Tokens": TOKENS,
     "Positions": POSITIONS,
     "SinusoidalPositions": SINUSOIDAL_POSITIONS,
+    "ChannelLayerNorm": CHANNEL_LAYER_NORM,
     **{
         f"Uneven{kind}{rank}d": _uneven(f"{kind}{rank}d")
         for kind in ("Conv", "MaxPool", "AvgPool")

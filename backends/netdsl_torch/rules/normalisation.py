@@ -25,7 +25,28 @@ def lrn(op: Any, inputs: Types) -> Code:
     return ("nn.LocalResponseNorm(", hole(op.n, "size"), ", alpha=", alpha, ", beta=", beta, ", k=", k, ")")
 
 
+def layernorm(op: Any, inputs: Types) -> Code:
+    # PyTorch's own takes the last axis.
+    kind = "nn.LayerNorm(" if inputs[0].rank == 1 else "ChannelLayerNorm("
+    return (kind, hole(inputs[0].channels, "channels"), rate(op.eps, "eps", ", eps=", 1e-5), ")")
+
+
+def groupnorm(op: Any, inputs: Types) -> Code:
+    channels = hole(inputs[0].channels, "num_channels")
+    return ("nn.GroupNorm(", hole(op.groups, "num_groups"), ", ", channels, rate(op.eps, "eps", ", eps=", 1e-5), ")")
+
+
+def instancenorm(op: Any, inputs: Types) -> Code:
+    # nn.InstanceNorm2d is the same with a group for each channel, but refuses maps of one value.
+    channels = hole(inputs[0].channels, "num_channels")
+    affine = "" if op.affine else ", affine=False"
+    return ("nn.GroupNorm(", channels, ", ", channels, rate(op.eps, "eps", ", eps=", 1e-5), f"{affine})")
+
+
 RULES = {
+    "layernorm": Rule(layernorm),
+    "groupnorm": Rule(groupnorm),
+    "instancenorm": Rule(instancenorm),
     "batchnorm": Rule(batchnorm),
     "lrn": Rule(lrn),
 }

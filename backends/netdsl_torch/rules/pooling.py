@@ -47,7 +47,17 @@ def reduce_over_space(method: str) -> Callable[[Any, Types, Sequence[str]], str]
     return rule
 
 
+def adaptive(kind: str) -> Callable[[Any, Types], Code]:
+    return lambda op, inputs: (
+        f"nn.Adaptive{kind}Pool{dims(inputs[0])}(",
+        *extent(op.size, "output_size"),
+        ")",
+    )
+
+
 RULES = {
+    "adaptive_avgpool": Rule(adaptive("Avg")),
+    "adaptive_maxpool": Rule(adaptive("Max")),
     "maxpool": Rule(pool("Max")),
     "avgpool": Rule(pool("Avg")),
     "globalavgpool": Rule(global_pool("Avg"), reduce_over_space("mean")),
