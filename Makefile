@@ -59,7 +59,7 @@ venv: $(STAMP_CORE) ## make .venv with netdsl alone
 dev: $(STAMP_DEV) ## make .venv with all that development needs
 
 clean: ## remove what was built and cached, but not .venv
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov mutants
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov .mutation.json
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

@@ -319,7 +319,7 @@ def substitute(size: Size, env: Mapping[str, Size]) -> Size:
 
 
 def _sum(terms: Iterable[tuple[Number, str]]) -> str:
-    """`a + b - c` for terms (sign, text), where the text does not show the sign; a minus comes first only if all are."""
+    """`a + b - c` for terms (sign, text), the text without its sign; a minus comes first only if all have one."""
     ordered = list(terms)
     first = next((i for i, (sign, _) in enumerate(ordered) if sign > 0), 0)
     text = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -47,10 +48,36 @@ LAYERS = [
     ("CONV 6 groups 6 pad 0x1", (6, 7, 12), {"weight": (6, 1, 3, 3), "bias": (6,)}, "3x3 groups 6"),
     ("DECONV 4", (4, 18, 24), {"weight": (6, 4, 2, 2), "bias": (4,)}, "2x2 up 2x2"),
     ("DECONV 4 3x3 /1x2 pad 1 nobias", (4, 9, 23), {"weight": (6, 4, 3, 3)}, "3x3 up 1x2"),
-    ("DECONV 4 groups 2", (4, 18, 24), {"weight": (6, 2, 2, 2), "bias": (4,)}, "2x2 up 2x2"),
+    ("DECONV 4 groups 2", (4, 18, 24), {"weight": (6, 2, 2, 2), "bias": (4,)}, "2x2 up 2x2 groups 2"),
+    ("DECONV 4 3x3 dilation 2x1", (4, 21, 25), {"weight": (6, 4, 3, 3), "bias": (4,)}, "3x3 up 2x2 dilation 2x1"),
+    ("DECONV 4 3x3 /2 pad 1 out_pad 1x0", (4, 18, 23), {"weight": (6, 4, 3, 3), "bias": (4,)}, "3x3 up 2x2"),
+    ("DECONV 4 5x5 /3 same", (4, 27, 36), {"weight": (6, 4, 5, 5), "bias": (4,)}, "5x5 up 3x3"),
+    ("DECONV depthwise", (6, 18, 24), {"weight": (6, 1, 2, 2), "bias": (6,)}, "2x2 up 2x2 groups 6"),
+    ("CONV depthwise", (6, 9, 12), {"weight": (6, 1, 3, 3), "bias": (6,)}, "3x3 groups 6"),
+    ("CONV 12 depthwise nobias", (12, 9, 12), {"weight": (12, 1, 3, 3)}, "3x3 groups 6"),
     ("FC 10", (10,), {"weight": (10, 648), "bias": (10,)}, ""),
     ("FC 10 nobias", (10,), {"weight": (10, 648)}, ""),
     ("FLATTEN", (648,), {}, ""),
+    ("FLATTEN spatial", (6, 108), {}, "spatial"),
+    ("CROP 4", (6, 4, 4), {}, "4x4"),
+    ("CROP 4x5 offset 1x0", (6, 4, 5), {}, "4x5 from 1x0"),
+    ("PAD 1", (6, 11, 14), {}, "1"),
+    ("PAD 1x2 reflect", (6, 11, 16), {}, "1x2 reflect"),
+    ("PAD after=1 replicate", (6, 10, 13), {}, "0+1 replicate"),
+    ("PAD 2 before=0x1", (6, 11, 15), {}, "0+2x1+2"),
+    ("SLICE 1 4", (3, 9, 12), {}, "C 1..4"),
+    ("SLICE 3 W axis=W", (6, 9, 9), {}, "W 3..12"),
+    ("CHANNEL_SHUFFLE 3", (6, 9, 12), {}, "groups 3"),
+    ("RESHAPE 12 x 54", (12, 54), {}, "12 x 54"),
+    ("RESHAPE 4 x ? x 9", (4, 18, 9), {}, "4 x ? x 9"),
+    ("TRANSPOSE 2x0x1", (12, 6, 9), {}, "2x0x1"),
+    ("FLATTEN spatial -> TRANSPOSE", (108, 6), {}, "1x0"),
+    ("join(CONV 4, CONV 4, drop=0.25)", (4, 9, 12), {}, "drop=0.25"),
+    ("product(CONV 4, CONV 4)", (4, 9, 12), {}, ""),
+    ("concat(CONV 4 1x1, CONV 4 1x1 /3x1, axis=H)", (4, 12, 12), {}, "axis H"),
+    ("crop(CONV 4, POOL 3x3)", (4, 3, 4), {}, ""),
+    ("crop(CONV 4, POOL 3x3, offset=2x1)", (4, 3, 4), {}, "offset 2x1"),
+    ("crop(CONV 4, POOL 3x3, offset=2)", (4, 3, 4), {}, "offset 2"),
     ("GAP", (6,), {}, ""),
     ("GMP", (6,), {}, ""),
     ("MAXPOOL 3x3", (6, 3, 4), {}, "3x3 /3"),
@@ -119,6 +146,94 @@ def test_what_stands_in_a_default_belongs_to_one_op() -> None:
     assert len(set(spellings)) == len(spellings) and all(s == s.upper() for s in spellings)
     assert len(set(flags)) == len(flags) and all(f == f.lower() for f in flags)
     assert all(op.slot for op in OPS if op.flag)
+
+
+# --- sequences -------------------------------------------------------------------------------------------------------
+
+
+def recurrent(gates: int, sizes: list[int], n: int, ends: tuple[str, ...] = ("",), bias: bool = True) -> dict[str, Any]:
+    """The weights of layers of n units: W_ih and W_hh of each, stacked by gates, as PyTorch names them."""
+    found: dict[str, Any] = {}
+    for i, (size, end) in enumerate(product(sizes, ends)):
+        where = f"_l{i // len(ends)}{end}"
+        found |= {f"weight_ih{where}": (gates * n, size), f"weight_hh{where}": (gates * n, n)}
+        found |= {f"bias_ih{where}": (gates * n,), f"bias_hh{where}": (gates * n,)} if bias else {}
+    return found
+
+
+BOTH = ("", "_reverse")
+ATTENTION = {"in_proj_weight": (24, 8), "in_proj_bias": (24,), "out_proj.weight": (8, 8), "out_proj.bias": (8,)}
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "shape", "weights", "macs", "words"),
+    [
+        ("RNN 5", "8 x 12", (5, 12), recurrent(1, [8], 5), 12 * 5 * (8 + 5), ""),
+        ("RNN 5 relu nobias", "8 x 12", (5, 12), recurrent(1, [8], 5, bias=False), 12 * 5 * (8 + 5), ""),
+        ("GRU 5 last", "8 x 12", (5,), recurrent(3, [8], 5), 12 * 3 * 5 * (8 + 5), "last"),
+        ("LSTM 5 layers=2", "8 x 12", (5, 12), recurrent(4, [8, 5], 5), 12 * 4 * 5 * (8 + 5 + 5 + 5), "x2"),
+        (
+            "LSTM 5 layers=2 bidirectional last dropout=0.5", "8 x 12", (10,), recurrent(4, [8, 10], 5, BOTH),
+            12 * 2 * 4 * 5 * (8 + 5 + 10 + 5), "x2 bidirectional last",
+        ),
+        ("ATTENTION 4", "8 x 12", (8, 12), ATTENTION, 12 * 4 * 8 * 8 + 2 * 8 * 12 * 12, "4 heads"),
+        (
+            "ATTENTION 2 causal nobias", "8 x 12", (8, 12), {"in_proj_weight": (24, 8), "out_proj.weight": (8, 8)},
+            12 * 4 * 8 * 8 + 2 * 8 * 12 * 12, "2 heads causal",
+        ),
+        ("EMBED 100 16", "12", (16, 12), {"weight": (100, 16)}, 0, "of 100"),
+        ("TOKENS", "8 x 12", (8, 13), {"weight": (8, 1)}, 0, "+1"),
+        ("TOKENS 3", "8 x 12", (8, 15), {"weight": (8, 3)}, 0, "+3"),
+        ("POSITIONS", "8 x 12", (8, 12), {"weight": (8, 12)}, 0, ""),
+        ("POSITIONS", "8 x 3 x 4", (8, 3, 4), {"weight": (8, 3, 4)}, 0, ""),
+        ("POSITIONS sinusoidal", "8 x 12", (8, 12), {}, 0, ""),
+    ],
+)  # fmt: skip
+def test_what_a_layer_on_sequences_is(
+    line: str, start: str, shape: tuple[int, ...], weights: dict[str, Any], macs: int, words: str
+) -> None:
+    one = layer(line, start)
+    assert one.type.shape == shape
+    assert {w.name: w.shape for w in one.op.weights(one.input_types)} == weights
+    assert one.macs == macs
+    assert one.op.describe() == words
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "code", "words", "help"),
+    [
+        ("RNN 5", "8", "E0307", "RNN needs a sequence C x W, its input is 8", "`RESHAPE 1 x 8` makes a sequence"),
+        ("LSTM 5", "8 x 2 x 3", "E0307", "LSTM needs a sequence C x W, its input is 8 x 2 x 3", "every position"),
+        ("GRU 5", "8 x 2 x 3", "E0307", "GRU needs", "or `TRANSPOSE 0x2x1 -> RESHAPE 24 x 2`: every row becomes a step"),
+        ("GRU 5", "1 x 2 x 3", "E0307", "GRU needs", "or `RESHAPE 2 x 3 -> TRANSPOSE`: every row becomes a step"),
+        ("ATTENTION 4", "8", "E0307", "ATTENTION needs a sequence", "`RESHAPE 1 x 8`"),
+        ("TOKENS", "8", "E0307", "TOKENS needs a sequence", "`RESHAPE 1 x 8`"),
+        ("POSITIONS", "8", "E0307", "POSITIONS needs axes beside the channels", "`RESHAPE 1 x 8`"),
+        ("POSITIONS sinusoidal", "8", "E0307", "POSITIONS sinusoidal needs a sequence", "`RESHAPE 1 x 8`"),
+        ("POSITIONS", "8 x W", "E0308", "POSITIONS needs known sizes, its input is 8 x W", "`POSITIONS sinusoidal` fits"),
+        ("POSITIONS", "8 x H x 2", "E0308", "POSITIONS needs known sizes", "give the input concrete sizes"),
+        ("EMBED 9 4", "8 x 12", "E0307", "EMBED takes a vector of whole numbers, its input is 8 x 12", "`input 12`"),
+        ("ATTENTION 3", "8 x 12", "E0306", "8 channels do not make 3 heads", "8 is divisible by 2 and 4"),
+        ("ATTENTION 2 dropout=1", "8 x 12", "E0202", "dropout of ATTENTION must be at least 0 and less than 1", "a tenth"),
+        ("RNN 5 layers=2 dropout=2", "8 x 12", "E0202", "dropout of RNN must be at least 0 and less than 1, not 2", "`dropout=0.1`"),
+        ("RNN 5 dropout=0.5", "8 x 12", "E0202", "dropout of RNN is between layers, and there is one", "`RNN 5 -> DROPOUT 0.5`"),
+        ("RNN 5", "C x 12", "E0308", "RNN needs a known number of channels", ""),
+        ("ATTENTION 2", "C x 12", "E0308", "ATTENTION needs a known number of channels", ""),
+        ("TOKENS", "C x 12", "E0308", "TOKENS needs a known number of channels", ""),
+        ("POSITIONS sinusoidal", "C x 12", "E0308", "POSITIONS needs a known number of channels", ""),
+    ],
+)  # fmt: skip
+def test_what_a_sequence_needs(line: str, start: str, code: str, words: str, help: str) -> None:
+    found, message, _, helps = fault(line, start)
+    assert found == code and words in message, message
+    assert help in " ".join(helps), helps
+
+
+def test_rows_become_steps() -> None:
+    """What is offered for an image is accepted, and each step is a row."""
+    assert layer("TRANSPOSE 0x2x1 -> RESHAPE 24 x 2", "8 x 2 x 3").type.shape == (24, 2)
+    assert layer("RESHAPE 2 x 3 -> TRANSPOSE -> RNN 5", "1 x 2 x 3").type.shape == (5, 2)
+    assert layer("FLATTEN spatial -> RNN 5", "8 x 2 x 3").type.shape == (5, 6)
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
@@ -378,6 +493,114 @@ def test_a_local_response_norm_has_neighbours_in_space() -> None:
     layer("LRN", "3 x 4")
     code, message, _, _ = fault("LRN", "3")
     assert (code, message) == ("E0307", "LRN needs channels and spatial axes, its input is 3")
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "code", "words"),
+    [
+        # who speaks, and of what
+        ("GAP", "6", "E0307", "GAP needs channels and one to three spatial axes, its input is 6"),
+        ("GMP", "6", "E0307", "GMP needs"),
+        ("MAXPOOL", "6", "E0307", "MAXPOOL needs"),
+        ("AVGPOOL", "6", "E0307", "AVGPOOL needs"),
+        ("CONV 4", "6", "E0307", "CONV needs"),
+        ("DECONV 4", "6", "E0307", "DECONV needs"),
+        ("UPSAMPLE", "6", "E0307", "UPSAMPLE needs"),
+        ("CROP 4", "6", "E0307", "CROP needs"),
+        ("PAD 1", "6", "E0307", "PAD needs"),
+        ("FLATTEN spatial", "6", "E0307", "FLATTEN spatial needs"),
+        ("CHANNEL_SHUFFLE 2", "6", "E0307", "CHANNEL_SHUFFLE needs"),
+        ("CONV 4 pad 1x2x3", "6 x 9 x 12", "E0307", "pad 1x2x3 has 3 axes, the input has 2"),
+        ("CONV 4 3x3x3", "6 x 9 x 12", "E0307", "kernel 3x3x3 has 3 axes"),
+        ("CONV 4 /2x2x2", "6 x 9 x 12", "E0307", "stride 2x2x2 has 3 axes"),
+        ("MAXPOOL 3x3x3", "6 x 9 x 12", "E0307", "kernel 3x3x3 has 3 axes"),
+        ("MAXPOOL /2x2x2", "6 x 9 x 12", "E0307", "stride 2x2x2 has 3 axes"),
+        ("CROP 4x4x4", "6 x 9 x 12", "E0307", "size 4x4x4 has 3 axes"),
+        ("CROP 4 offset 1x1x1", "6 x 9 x 12", "E0307", "offset 1x1x1 has 3 axes"),
+        ("PAD 1x1x1", "6 x 9 x 12", "E0307", "size 1x1x1 has 3 axes"),
+        ("PAD before=1x1x1", "6 x 9 x 12", "E0307", "before 1x1x1 has 3 axes"),
+        ("crop(CONV 4, POOL 3x3, offset=1x1x1)", "6 x 9 x 12", "E0307", "offset 1x1x1 has 3 axes"),
+        ("CONV 4", "C x 9 x 12", "E0308", "CONV needs a known number of channels, its input has C"),
+        ("DECONV 4", "C x 9 x 12", "E0308", "DECONV needs a known number of channels"),
+        ("BN", "C x 9 x 12", "E0308", "BN needs a known number of channels"),
+        ("LAYER_SCALE", "C x 9 x 12", "E0308", "LAYER_SCALE needs a known number of channels"),
+        ("FC 4", "3 x H x 2", "E0308", "FC needs a known number of inputs, but 6*H depends on the size of the input"),
+        # depthwise, transposed
+        ("CONV 10 depthwise", "6 x 9 x 12", "E0306", "a depthwise CONV makes equally many channels of each of 6, so 10"),
+        ("DECONV 4 4x4 /1 same", "6 x 9 x 12", "E0304", "an even window with stride 1 has no middle"),
+        ("DECONV 4 out_pad 2", "6 x 9 x 12", "E0304", "an out_pad of 2 is not less than the stride of 2"),
+        (
+            "DECONV 4 dilation 3 out_pad 3", "6 x 9 x 12", "E0304",
+            "an out_pad of 3 is not less than the stride of 2 or the dilation of 3",
+        ),
+        # cuts
+        ("CROP 4x13", "6 x 9 x 12", "E0304", "CROP to W = 13 is more than there is: W = 12"),
+        ("CROP 4 offset 6x0", "6 x 9 x 12", "E0304", "CROP to H = 4 from 6 on is more than there is: H = 9"),
+        ("SLICE 2 7", "6 x 9 x 12", "E0304", "SLICE 2 7 goes beyond the end: C = 6"),
+        ("SLICE 3 3", "6 x 9 x 12", "E0202", "SLICE from 3 up to 3 is empty"),
+        ("SLICE 0 2 axis=D", "6 x 9 x 12", "E0307", "there is no axis D in 6 x 9 x 12"),
+        ("PAD 9x1 reflect", "6 x 9 x 12", "E0304", "a mirror image of 9 rows is more than there is: H = 9"),
+        ("PAD", "6 x 9 x 12", "E0203", "PAD needs how much"),
+        ("PAD 1 channels=8", "6 x 9 x 12", "E0204", "`channels` of PAD stands alone"),
+        ("CHANNEL_SHUFFLE 4", "6 x 9 x 12", "E0306", "6 channels do not make 4 groups"),
+        ("RESHAPE 5 x 5", "6 x 9 x 12", "E0311", "RESHAPE keeps all values: 6 x 9 x 12 has 648, and 5 x 5 has 25"),
+        ("RESHAPE 5 x ?", "6 x 9 x 12", "E0311", "6 x 9 x 12 has 648, and 5 x ? takes multiples of 5"),
+        ("RESHAPE ? x ?", "6 x 9 x 12", "E0203", "one size of RESHAPE may be `?`"),
+        ("TRANSPOSE", "6 x 9 x 12", "E0307", "TRANSPOSE swaps the two axes of C x W, and its input is 6 x 9 x 12"),
+        ("TRANSPOSE 0x1x1", "6 x 9 x 12", "E0307", "0x1x1 is no order of 3 axes"),
+        # joins
+        ("join(CONV 4, CONV 4, drop=1)", "6 x 9 x 12", "E0202", "`drop` of join must be at least 0 and less than 1, not 1"),
+        ("gate(CONV 4, CONV 4 -> FLATTEN spatial)", "6 x 9 x 12", "E0302", "a gate of 4 x 108 does not fit 4 x 9 x 12"),
+        ("gate(CONV 4, CONV 2)", "6 x 9 x 12", "E0302", "C is 2, neither 4 nor 1"),
+        ("gate(CONV 4, POOL 3x3)", "4 x 9 x 12", "E0302", "H is 3, neither 9 nor 1"),
+        ("crop(CONV 4, GAP)", "6 x 9 x 12", "E0302", "crop inputs have different numbers of axes: 4 x 9 x 12 and 6"),
+        ("crop(FC 4, FC 3)", "6 x 9 x 12", "E0307", "crop cuts height and width, and 4 has none"),
+        ("crop(POOL 3x3, CONV 4)", "6 x 9 x 12", "E0304", "a crop to H = 9 needs more than 3"),
+        ("crop(CONV 4, POOL 3x3, offset=7x0)", "6 x 9 x 12", "E0304", "a crop to H = 3 at offset 7 needs more than 9"),
+    ],
+)  # fmt: skip
+def test_who_speaks_and_of_what(line: str, start: str, code: str, words: str) -> None:
+    found, message, _, _ = fault(line, start)
+    assert found == code and words in message, message
+
+
+@pytest.mark.parametrize(
+    ("line", "helps"),
+    [
+        ("CONV 10 depthwise", "write a multiple of 6, or no number for 6"),
+        ("DECONV 4 out_pad 2", "`out_pad 1` is the most"),
+        ("DECONV 4 dilation 3 out_pad 3", "`out_pad 2` is the most"),
+        ("DECONV 4 /1 out_pad 1", "leave `out_pad` out"),
+        ("CROP 4x13", "at most 12 fit"),
+        ("CROP 4 offset 6x0", "at most 3 fit from 6 on"),
+        ("SLICE 2 7", "`SLICE 2 C` goes to the end"),
+        ("SLICE 2 70 axis=W", "`SLICE 2 W axis=W` goes to the end"),
+        ("SLICE 3 3", "the second number is the index after the last: `SLICE 3 4` keeps one"),
+        ("PAD 9x1 reflect", "`reflect` can add 8 at most"),
+        ("CHANNEL_SHUFFLE 4", "6 is divisible by 3 and 6"),
+        ("RESHAPE 5 x ?", "648 is divisible by 4 and 6"),
+        ("RESHAPE 6 x 100", "`RESHAPE 6 x 108`"),
+        ("RESHAPE 5 x 5", "the product of the sizes must be 648, as in `6 x 108`"),
+        ("RESHAPE 2 x 6 x 9", "`RESHAPE 12 x 6 x 9` or `RESHAPE 2 x 36 x 9` or `RESHAPE 2 x 6 x 54`"),
+        ("TRANSPOSE", "say the order of the axes: `TRANSPOSE 1x0x2`"),
+        ("TRANSPOSE 0x1x1", "the axes are numbered from 0: C is 0, H is 1, W is 2"),
+        ("gate(CONV 4, CONV 4 -> FLATTEN spatial)", "a gate is C, or has 3 axes"),
+    ],
+)
+def test_what_is_offered(line: str, helps: str) -> None:
+    """And what is offered in place of the whole line is accepted."""
+    assert helps in fault(line)[3]
+    for way in re.findall(r"`([A-Z]+ [^`]+)`", helps):
+        layer(way)
+
+
+# --- gates -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate", ["GAP -> FC 6", "CONV 6", "CONV 1", "CONV 6 9x12 valid", "CONV 1 9x1 valid"])
+def test_a_gate_keeps_the_shape(gate: str) -> None:
+    """One factor for each value, each channel, each place, each column, or for all."""
+    assert layer(f"gate({gate})").type.shape == (6, 9, 12)
 
 
 # --- joins -----------------------------------------------------------------------------------------------------------

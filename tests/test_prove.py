@@ -93,13 +93,12 @@ def test_what_holds_for_all_leaves_no_trace() -> None:
 def test_a_narrowing_is_remembered_with_its_reason_and_place() -> None:
     prover = Prover()
     prover.declare("H")
-    prover.origin = (Span(Source("a.net", "POOL"), 0, 4),)
     ask(prover, ("divisible", H, 4), "four parts")
-    prover.origin = ()
+    prover.origin = (Span(Source("a.net", "POOL"), 0, 4),)
     ask(prover, ("at least", floor_div(H, 4), 3), "three rows")
     first, second = prover.constraints
     assert (first.symbol, first.domain, first.reason) == ("H", Domain(4, 4, {0}), "four parts")
-    assert [span.place for span in first.origin] == ["a.net:1:1"] and second.origin == ()
+    assert first.origin == () and [span.place for span in second.origin] == ["a.net:1:1"]
     assert str(first) == "H must be a multiple of 4"
     assert str(second) == "H >= 12 and H must be a multiple of 4"
     assert prover.domains == {"H": Domain(12, 4, {0})}
@@ -164,6 +163,18 @@ def test_facts_of_several_symbols() -> None:
     with pytest.raises(ShapeFault) as caught:
         ask(prover, ("divisible", 4 * H + 4 * W + 1, 4))
     assert caught.value.notes == ("this holds for no size where H is a multiple of 2 and W >= 3",)
+
+
+def test_facts_are_those_of_what_does_not_hold() -> None:
+    prover = Prover()
+    ask(prover, ("at least", W, 3))
+    with pytest.raises(ShapeFault) as caught:
+        prover.equal(8 * floor_div(H, 8) + W, H + W + 1, "why", lambda limit: ShapeFault("E0302", "", notes=(limit,)))
+    assert caught.value.notes == ("this holds for no size",), "nothing is said of W, which is on both sides"
+    for question in [("at least", -W, 0), ("divisible", 2 * W + 1, 2)]:
+        with pytest.raises(ShapeFault) as caught:
+            ask(prover, question)
+        assert caught.value.notes == ("this holds for no size where W >= 3",)
 
 
 def test_what_is_said_of_a_question() -> None:
