@@ -812,10 +812,10 @@ MEANINGS = {
     """,
     "norms of sequences and volumes": """
         net t
-        input tokens = 6 x 5
+        input words = 6 x 5
         input scan = 4 x 3 x 2 x 5
         default GN 2
-        a = tokens -> CONV 6 k=1 ln gelu -> IN -> GN 2 -> LN
+        a = words -> CONV 6 k=1 ln gelu -> IN -> GN 2 -> LN
         b = scan -> CONV 4 gn relu -> IN affine -> LN
         output a, b
     """,
