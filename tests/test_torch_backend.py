@@ -941,6 +941,21 @@ MEANINGS = {
         (MAXPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil exclude_pad)
         AVGPOOL 4x4 /3 pad=2 ceil -> AVGPOOL 3x3 /2 pad_before=1 ceil
     """,
+    "partial windows that would start in the padding": """
+        net t
+        input 4 x 8 x 10
+        MAXPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil | AVGPOOL 2x2 /2 pad_after=1 ceil exclude_pad
+    """,
+    "norms of single values": """
+        net t
+        input 6
+        GN 6 -> FC 3 -> LN -> GN C
+    """,
+    "norms of single values in open sizes": """
+        net t
+        input 6 x H x W
+        IN affine -> CONV 4 -> GN 4 -> GN 2 -> IN
+    """,
     "volumes with padding and partial windows": """
         net t
         input 1 x 4 x 1 x 4
@@ -1356,6 +1371,13 @@ def test_biases_start_where_they_are_told(rule: str, beside: str) -> None:
 def test_small_deviations_are_not_rounded() -> None:
     for beside in ("", "\nFC 2 init=0.5"):
         assert re.search(r"std=0\.0123456789\b", loads(f"net t\ninput 4\nFC 3 init=0.0123456789{beside}").emit())
+
+
+def test_a_group_of_one_value_becomes_its_bias() -> None:
+    module = compiled("net t\ninput 3 x H x W\nIN affine -> GN 3\n")
+    nn.init.constant_(module.gn1.bias, 5.0)
+    for training in (True, False):
+        assert (module.train(training)(torch.randn(1, 3, 1, 1)) == 5).all()
 
 
 def triangle(k: int) -> list[float]:

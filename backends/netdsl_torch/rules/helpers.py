@@ -338,7 +338,16 @@ class SinusoidalPositions(nn.Module):
         return x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).to(x.dtype)
 '''
 
+ANY_GROUP_NORM = '''\
+class AnyGroupNorm(nn.GroupNorm):
+    """Group norm also of one group of one value, which becomes its bias; PyTorch refuses a batch of one of them."""
+
+    def forward(self, x):
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+'''
+
 HELPERS: dict[str, str] = {
+    "AnyGroupNorm": ANY_GROUP_NORM,
     "SequenceRNN": RECURRENT.format(kind="RNN", state="h"),
     "SequenceGRU": RECURRENT.format(kind="GRU", state="h"),
     "SequenceLSTM": RECURRENT.format(kind="LSTM", state="(h, _)"),

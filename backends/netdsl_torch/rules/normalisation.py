@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from netdsl.size import Size
+from netdsl.types import TensorType
 from netdsl_torch.code import Code, hole, rate
 from netdsl_torch.rules.base import Rule, Types
 
@@ -31,16 +33,20 @@ def layernorm(op: Any, inputs: Types) -> Code:
     return (kind, hole(inputs[0].channels, "channels"), rate(op.eps, "eps", ", eps=", 1e-5), ")")
 
 
+def in_groups(groups: Size, op: Any, x: TensorType, affine: str = "") -> Code:
+    single = groups == x.channels and all(size == 1 or not isinstance(size, int) for size in x.spatial)
+    kind = "AnyGroupNorm(" if single else "nn.GroupNorm("
+    eps = rate(op.eps, "eps", ", eps=", 1e-5)
+    return (kind, hole(groups, "num_groups"), ", ", hole(x.channels, "num_channels"), eps, f"{affine})")
+
+
 def groupnorm(op: Any, inputs: Types) -> Code:
-    channels = hole(inputs[0].channels, "num_channels")
-    return ("nn.GroupNorm(", hole(op.groups, "num_groups"), ", ", channels, rate(op.eps, "eps", ", eps=", 1e-5), ")")
+    return in_groups(op.groups, op, inputs[0])
 
 
 def instancenorm(op: Any, inputs: Types) -> Code:
-    # nn.InstanceNorm2d is the same with a group for each channel, but refuses maps of one value.
-    channels = hole(inputs[0].channels, "num_channels")
-    affine = "" if op.affine else ", affine=False"
-    return ("nn.GroupNorm(", channels, ", ", channels, rate(op.eps, "eps", ", eps=", 1e-5), f"{affine})")
+    # nn.InstanceNorm2d is the same, but refuses maps of one value.
+    return in_groups(inputs[0].channels, op, inputs[0], "" if op.affine else ", affine=False")
 
 
 RULES = {
