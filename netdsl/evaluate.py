@@ -37,6 +37,7 @@ from netdsl.values import (
     Word,
     arithmetic,
     call_function,
+    free_names,
     kind_of,
     number_of,
     roots,
@@ -108,6 +109,8 @@ class Evaluator:
         if isinstance(expr, t.Group):
             return self.evaluate(expr.inner, scope, x)
         if isinstance(expr, t.If):
+            if not self.is_number(expr, scope) and not free_names(expr.test).isdisjoint(RESERVED):
+                return Path(expr, scope)  # a block, and which one it is depends on the input that it finds
             holds = self.truth(expr.test, scope, x)
             return POISON if holds is None else self.evaluate(expr.then if holds else expr.other, scope, x)
         if isinstance(expr, t.Compare | t.Logic | t.Not):

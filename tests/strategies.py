@@ -385,11 +385,11 @@ DEFAULTS = listed(
     "CONV valid, conv k=1, CONV floor, POOL k=3 /2 ceil"
 )
 ON_MAPS = listed(
-    "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry, "
+    "conv, activation, conv, pool, conv, pool, norm, deconv, upsample, conv, norm, conv, reduction, geometry, gate, "
     "sequence_path, adaptive"
 )
 ON_VECTORS = listed("fc, activation, fc, norm, cut, fc, sequence_path")
-COMPOUND = listed("join, group, repeat, join, decide, loop, call, call, bracket, use, claim, skip, skip")
+COMPOUND = listed("join, group, repeat, join, crop_to, decide, loop, call, call, bracket, use, claim, skip, skip")
 SHIPPED = listed(
     "residual, branch_block, inception, fire, dense, fractal, stage, stage, preact, wide, resnext, transition, mlpconv"
 )
@@ -1166,6 +1166,37 @@ class Author:
         if self.coin(4) and not branches[-1].held:
             branches.reverse()
         return self.joining(kind, branches, shape, env)
+
+    def gate(self, shape: Shape, env: Env, depth: int = 0) -> Form:
+        """`gate(…)`: a factor for each channel, for each place, or one for all."""
+        n = self.dice.pick((shape[0], shape[0], 1))
+        way = self.dice.pick(
+            (f"GAP -> FC {n} sigmoid", f"identity, GMP -> FC {n} -> TANH", "CONV 1 k=1 /1 pad=0 sigmoid")
+        )
+
+        def run(shape: Shape, env: Env) -> Shape:
+            need(len(shape) > 1 and (n in (1, shape[0]) or "CONV" in way))
+            return shape
+
+        return Form(text(f"gate({way})", element=True), run)
+
+    def crop_to(self, shape: Shape, env: Env, depth: int) -> Form | None:
+        """`crop(f)`: the input cut to the size of what f gives."""
+        if self.symbolic or len(shape) == 1:
+            return None
+        like = self.path(shape, env, depth - 1, 2)
+
+        def run(shape: Shape, env: Env) -> Shape:
+            out = like.run(shape, env)
+            need(len(out) == len(shape) and all(a >= b for a, b in zip(shape[1:], out[1:])))
+            return (shape[0], *out[1:])
+
+        try:
+            run(shape, env)
+        except Misfit:
+            return None
+        inner = grouped(like.code) if like.code.commas or like.code.level < CONCAT else like.code
+        return Form(Code((self.dice.pick(("crop(", "crop(identity, ")), inner, ")"), join=True), run)
 
     def branch(self, shape: Shape, target: Shape, env: Env, kind: str) -> Form | None:
         """A branch that fits one that ends in `target`: in all axes for a sum, in height and width to concatenate."""

@@ -226,3 +226,10 @@ def test_a_word_that_is_repeated_is_written_with_parentheses() -> None:
 
     text = unparse(parse(Source("t", INPUT + "conv3-4*2"))[0])
     assert netdsl.loads(text).params == netdsl.loads(INPUT + "conv3-4*2").params == 112 + 148
+
+
+def test_a_block_that_the_input_chooses_is_chosen_where_it_is_used() -> None:
+    """Not where it is named: there the input is another."""
+    assert output("let f = if C == 3 then CONV 8 else CONV 5\nf -> f") == (5, 32, 32)
+    assert output("block twice(f) = f -> f\ntwice(if C == 3 then CONV 8 else CONV 5)") == (5, 32, 32)
+    assert output("let k = if C == 3 then 8 else 5\nCONV 4 -> CONV k") == (8, 32, 32)
