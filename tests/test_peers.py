@@ -239,9 +239,49 @@ def test_the_papers(name: str) -> None:
     assert_same(on_cpu(net.compile), on_cpu(peer), *shapes_of(net))
 
 
+def in_columns(name: str, value: Tensor) -> Tensor:
+    """A tensor of torchvision's transformer as we have it: features x steps, and linear layers as convolutions."""
+    if name.endswith(("class_token", "pos_embedding")):
+        return value[0].mT
+    return value[..., None] if ".mlp." in name and value.dim() == 2 else value
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_vision_transformer(size: int) -> None:
+    """ViT-B/16, on smaller images to keep the test short."""
+    models = torchvision_models()
+    ours = randomised(on_cpu(netdsl.load("vit_b_16", input=(3, size, size)).compile).double())
+    peer = on_cpu(lambda: models.VisionTransformer(size, 16, 12, 12, 768, 3072)).double()
+    theirs = list(peer.named_parameters())
+    # Where it begins torchvision declares the token, the patches, and the positions; we the patches first.
+    order = [1, 2, 0, *range(3, len(theirs))]
+    with torch.no_grad():
+        for (_, mine), (name, value) in zip(ours.named_parameters(), [theirs[i] for i in order], strict=True):
+            in_columns(name, value).copy_(mine)
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    found, wanted = ours(x), peer(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-9)
+    target = torch.randn_like(wanted)
+    for y in (found, wanted):
+        (y * target).sum().backward()
+    for (_, mine), (name, value) in zip(ours.named_parameters(), [theirs[i] for i in order], strict=True):
+        assert mine.grad is not None
+        assert value.grad is not None
+        wanted = in_columns(name, value.grad)
+        assert (mine.grad - wanted).norm() <= 1e-7 * wanted.norm() + 1e-9
+
+
+def test_vision_transformer_at_full_size() -> None:
+    models = torchvision_models()
+    with torch.device("meta"):
+        ours, peer = netdsl.load("vit_b_16").compile(), models.vit_b_16()
+    sizes = [sorted(value.numel() for value in module.state_dict().values()) for module in (ours, peer)]
+    assert sizes[0] == sizes[1]
+
+
 def test_every_shipped_network_has_a_peer() -> None:
     assert not set(TORCHVISION) & set(PAPERS)
-    assert set(TORCHVISION) | set(PAPERS) == set(shipped())
+    assert {*TORCHVISION, *PAPERS, "vit_b_16"} == set(shipped())
 
 
 @pytest.mark.parametrize(

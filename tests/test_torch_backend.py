@@ -498,6 +498,9 @@ LEARNED = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,
     "attention": nn.MultiheadAttention,
+    "layernorm": nn.LayerNorm,
+    "tokens": nn.Module,
+    "positions": nn.Module,
 }
 
 
