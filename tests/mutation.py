@@ -2,6 +2,7 @@
 
     python tests/mutation.py                           every mutant
     python tests/mutation.py --sample 500 --seed 1     500 of them, drawn at random; the same seed draws the same
+    python tests/mutation.py --minutes 20              as many of them as that, in an order that the seed draws
     python tests/mutation.py size ops/window           those of some files
     python tests/mutation.py --fresh                   also those that were killed before
 
@@ -156,8 +157,8 @@ def apply(mutant: Mutant) -> None:
 class Session:
     """A pytest plugin whose loop runs mutants instead of tests. Mutable: it learns the tests, then the verdicts."""
 
-    def __init__(self, chosen: list[Mutant], known: dict[str, str]) -> None:
-        self.chosen, self.known = chosen, known
+    def __init__(self, chosen: list[Mutant], known: dict[str, str], minutes: float) -> None:
+        self.chosen, self.known, self.minutes = chosen, known, minutes
         self.seconds: dict[str, float] = {}
         self.lines: dict[str, dict[int, list[str]]] = {}
 
@@ -170,6 +171,8 @@ class Session:
         self.learn(session.items)
         start = time.monotonic()
         for i, mutant in enumerate(self.chosen, 1):
+            if self.minutes and time.monotonic() - start > 60 * self.minutes:
+                break
             if mutant.key not in self.known:
                 self.known[mutant.key] = self.verdict(mutant, session.items)
                 print(
@@ -275,6 +278,7 @@ def report(tried: list[Mutant], known: dict[str, str], every: list[Mutant]) -> N
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="try only N mutants")
+    parser.add_argument("--minutes", type=float, default=0, metavar="N", help="stop after N minutes")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("files", nargs="*", default=FILES, help="in netdsl/, without `.py`; by default the checker")
     parser.add_argument("--fresh", action="store_true", help="try those, too, that were killed before")
@@ -297,18 +301,18 @@ def main() -> int:
 
     every = list(mutants(args.files))
     tried = every
-    if args.sample and args.sample < len(every):
-        drawn = set(random.Random(args.seed).sample(range(len(every)), args.sample))
-        tried = [mutant for i, mutant in enumerate(every) if i in drawn]
+    if args.sample or args.minutes:
+        tried = random.Random(args.seed).sample(every, min(args.sample or len(every), len(every)))
     known: dict[str, str] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     kept = {} if args.fresh else {key: verdict for key, verdict in known.items() if verdict in ("killed", "timeout")}
-    session = Session(tried, kept)
+    session = Session(tried, kept, args.minutes)
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     try:
         code = pytest.main([*arguments, *(f"tests/{name}.py" for name in TESTS)], plugins=[session])
     finally:
         KEPT.write_text(json.dumps(known | session.known, indent=0), encoding="utf-8")
-    report([mutant for mutant in tried if mutant.key in session.known], session.known, every)
+    names = {mutant.name for mutant in tried}
+    report([m for m in every if m.name in names and m.key in session.known], session.known, every)
     return int(code)
 
 

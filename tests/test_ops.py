@@ -8,6 +8,8 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import netdsl
 from netdsl import SpecError
@@ -355,6 +357,57 @@ def test_the_repairs_of_a_window_that_does_not_fit_are_the_least_that_work() -> 
         else:
             assert len(told.notes) == 1
             assert help.endswith(f"a kernel of at most {size}")
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2), st.integers(4, 9), st.integers(1, 9), st.booleans())
+def test_the_padding_that_gives_the_asserted_size(
+    kernel: int, stride: int, pad: int, size: int, goal: int, relu: bool
+) -> None:
+    """It is offered just when there is one, the least, and the size it is for."""
+    assume(size + 2 * pad >= kernel)
+    line = f"CONV 4 k={kernel} /{stride} pad {{}} floor{' relu -> BN' if relu else ''} : 4 x {goal}"
+    out = (size + 2 * pad - kernel) // stride + 1
+    start = f"3 x {size}"
+    if out == goal:
+        assert layer(line.format(pad), start).type.shape == (4, goal)
+        return
+    code, message, notes, helps = fault(line.format(pad), start)
+    assert (code, message) == ("E0305", f"the shape is 4 x {out}, not 4 x {goal}")
+    assert notes == (f"W = {arithmetic(size, kernel, (pad, pad), stride, 'floor')}",)
+    right = [
+        p
+        for p in range(kernel)
+        if divides(size, kernel, p, stride) and count(size, kernel, (p, p), stride, "floor") == goal
+    ]
+    offer = f"`pad {right[0]}` {'keeps' if goal == size else 'gives'} {goal}" if right else ""
+    assert helps == (*filter(None, [offer]), f"if the shape is right, write `: 4 x {out}`")
+    for p in right[:1]:
+        assert layer(line.format(p), start).type.shape == (4, goal)
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "notes", "helps"),
+    [
+        ("CONV 4 5x5 /2 valid : 4 x 5 x 5", "4 x 9 x 9", ["H = W = (9 - 5 + 2*0)/2 + 1 = 3"], ["`pad 2` gives 5"]),
+        ("CONV 4 5x5 valid : 4 x 9 x 8", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"], ["`pad 2` keeps 9 x 8"]),
+        ("CONV 4 5x5 valid : 4 x 9 x 9", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"], []),
+        ("CONV 4 5x5 same : 4 x 9 x 5", "4 x 9 x 9", ["W = (9 - 5 + 2*2)/1 + 1 = 9"], []),
+        # the last window that changed the size, else the last of all
+        ("CONV 4 3x3 valid -> CONV 4 1x1 -> RELU : 4 x 9 x 9", "4 x 9 x 9", ["H = W = (9 - 3 + 2*0)/1 + 1 = 7"], ["`pad 1` keeps 9"]),
+        ("CONV 4 -> CONV 4 1x1 : 4 x 8 x 8", "4 x 9 x 9", ["H = W = (9 - 1 + 2*0)/1 + 1 = 9"], []),
+        ("CONV 4 3x3 valid -> UPSAMPLE -> RELU : 4 x 9 x 9", "4 x 9 x 9", [], []),
+        ("RELU : 4 x 8 x 8", "4 x 9 x 9", [], []),
+        ("(CONV 4 valid + CONV 4 valid) : 4 x 9 x 9", "4 x 9 x 9", [], []),
+        ("GAP : 4 x 9 x 9", "4 x 9 x 9", [], []),
+        # channels alone
+        ("CONV 4 3x3 : 5 x 9 x 9", "4 x 9 x 9", [], []),
+    ],
+)  # fmt: skip
+def test_which_window_is_told_of(line: str, start: str, notes: list[str], helps: list[str]) -> None:
+    code, _, found, offered = fault(line, start)
+    assert code == "E0305"
+    assert [note for note in found if " = " in note] == notes
+    assert [help for help in offered if help.startswith("`pad")] == helps
 
 
 def test_a_pool_that_does_not_fit_may_take_everything() -> None:
