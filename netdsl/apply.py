@@ -41,6 +41,8 @@ MAX_UNROLLED = 10_000_000
 """How many elements it may have with repeats counted."""
 MAX_CALLS = 50_000
 """How many times blocks may be applied, those passed into others included."""
+MAX_SPLICED = 10_000
+"""How many times those passed into others may be, whose elements are made anew each time."""
 MAX_STEPS = 10_000
 """How many steps a `for` may take."""
 
@@ -293,6 +295,10 @@ class Applier(Evaluator):
             if isinstance(value, Num) and not self.builder.is_own(value):
                 values[name] = self.builder.parameter(name, value)
         self.push(expr.span)
+        self.spliced += 1
+        if self.spliced > MAX_SPLICED:
+            what = f"more than {MAX_SPLICED:,} applications of blocks that were passed to blocks"
+            raise Stop(diagnose("E0403", what, self.trail_ends(), "the budget ends here"))
         scope = self.enter_scope(function, values, x)
         out = self.failed() if scope is None else self.run(function.block.body, scope, x)
         self.trail.pop()
@@ -364,13 +370,14 @@ class Applier(Evaluator):
     ) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
         outer, base = self.builder, self.base
         builder = Builder("block", function.block.name.id, outer)
-        builder.params = frozenset(param.name for param in function.block.params)
+        builder.names.taken.update(param.name for param in function.block.params)
         self.builder, self.base = builder, len(self.trail)
         try:
             inner = builder.add_input(builder.enter(x.type), x.origin, "x")
-            for name, value in values.items():
-                if isinstance(value, Num):
-                    values = {**values, name: builder.own_parameter(name, value)}
+            values = {
+                name: builder.own_parameter(name, value) if isinstance(value, Num) else value
+                for name, value in values.items()
+            }
             scope = self.enter_scope(function, values, inner)
             out = self.failed() if scope is None else self.run(function.block.body, scope, inner)
             if out.failed:

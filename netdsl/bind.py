@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from typing import Any, NoReturn
 
 from netdsl import tree as t
@@ -78,6 +79,32 @@ def _flag_order(flag: Flag) -> int:
 NOTHING = Bound({}, {}, ())
 
 
+@cache
+def _by_name(spelling: str) -> tuple[dict[str, Argument], dict[str, Argument]]:
+    """The arguments by what they can be given as, `name=value`, and by the words that mean one of their values."""
+    op = BY_SPELLING[spelling]
+    named = {name: a for a in op.arguments for name in (a.name, *a.aliases) if a.form != "word"}
+    named |= {a.name: a for a in op.arguments if a.form == "word"}
+    return named, {word: a for a in op.arguments if a.form == "word" for word in a.words}
+
+
+def says_all(op: type[Op], args: tuple[t.Arg, ...]) -> bool:
+    """Whether bare arguments mean the same wherever they stand: numbers and words, and no names from around."""
+    named, words = _by_name(op.spellings[0])
+    for arg in args:
+        value = arg.value if isinstance(arg, t.Stride | t.Keyword) else arg
+        if isinstance(value, t.Name):
+            own = value.id in words or (value.id in named and named[value.id].name == value.id and value is arg)
+            if not own and not (op.takes_flags and (value.id in BY_FLAG or value.id in NO_FLAG)):
+                return False
+        elif isinstance(value, t.Extent):
+            if not all(isinstance(size, t.Number) for size in value.sizes):
+                return False
+        elif not isinstance(value, t.Number):
+            return False
+    return True
+
+
 class Binder:
     """Reads the arguments of one application, one after the other. Mutable: it fills what it returns."""
 
@@ -88,9 +115,7 @@ class Binder:
         self.flags: list[Flag] = []
         self.rounded: frozenset[str] = frozenset()
         """What the numbers follow from that were made floats, and so lost their traces."""
-        self.named = {name: a for a in op.arguments for name in (a.name, *a.aliases) if a.form != "word"}
-        self.named |= {a.name: a for a in op.arguments if a.form == "word"}
-        self.words = {word: a for a in op.arguments if a.form == "word" for word in a.words}
+        self.named, self.words = _by_name(op.spellings[0])
 
     def bind(self, args: tuple[t.Arg, ...]) -> Bound:
         i = 0

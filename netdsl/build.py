@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from itertools import count
 
 from netdsl.graph import Call, Given, Graph, Input, Node, Output, Repeat
@@ -65,8 +64,8 @@ class Builder:
         self.home: Builder = parent.home if shares and parent is not None else self
         self.context: str = self.home.context if shares else f"@{next(_ids)}"
         self.given: dict[str, Num] = {}
-        self.params: frozenset[str] = frozenset()
-        """The names of the block's own parameters, which numbers from outside cannot take."""
+        self.names = Names()
+        """Those of the block's own parameters, which numbers from outside cannot take, and of these numbers."""
         self.pinned: set[str] = set()
         self.agreed: dict[tuple[Size, Size], None] = {}
         self.paths: dict[object, tuple[Graph[Draft], list[Tensor]]] = {}
@@ -102,7 +101,7 @@ class Builder:
 
     def parameter(self, name: str, number: Num) -> Num:
         """A number from outside as a parameter of this body: its trace here is that parameter."""
-        return self.own_parameter(unused(name, self.home.params | set(self.home.given)), number)
+        return self.own_parameter(self.home.names.unused(name), number)
 
     def own_parameter(self, name: str, number: Num) -> Num:
         """A number that was given for the block's own parameter `name`."""
@@ -110,6 +109,7 @@ class Builder:
         if not isinstance(number.value, int):
             return Num(number.value)
         home.given[name] = number
+        home.names.taken.add(name)
         return Num(number.value, self.root(name))
 
     def root(self, name: str) -> Formula:
@@ -171,9 +171,8 @@ class Builder:
             )
             for name, e in zip(names, elements)
         )
-        labels: list[str] = []
-        for i, tensor in enumerate(self.inputs):
-            labels.append(unused(tensor.label or ("x" if i == 0 else "skip"), labels))
+        free = Names()
+        labels = [free.give(tensor.label or ("x" if i == 0 else "skip")) for i, tensor in enumerate(self.inputs)]
         inputs = tuple(Input(name, tensor.type) for name, tensor in zip(labels, self.inputs))
         outs = tuple(Output(name, number[id(tensor)], training) for name, tensor, training in outputs)
         return Graph(
@@ -194,11 +193,28 @@ def given_sizes(given: dict[str, Num]) -> tuple[Given, ...]:
     return tuple(Given(name, number.size) for name, number in given.items() if isinstance(number.value, int))
 
 
-def unused(name: str, taken: Container[str]) -> str:
-    """`name`, or `name2`, `name3` … if it is taken."""
-    if name not in taken:
+class Names:
+    """Names, none of them twice: `skip`, `skip2`, `skip3` … Mutable: it knows those that are taken."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+        self.next: dict[str, int] = {}
+
+    def unused(self, name: str) -> str:
+        """`name`, or `name2`, `name3` … if it is taken."""
+        if name not in self.taken:
+            return name
+        number = self.next.get(name, 2)
+        while f"{name}{number}" in self.taken:
+            number += 1
+        self.next[name] = number
+        return f"{name}{number}"
+
+    def give(self, name: str) -> str:
+        """An unused name, which is taken from now on."""
+        name = self.unused(name)
+        self.taken.add(name)
         return name
-    return next(candidate for i in count(2) if (candidate := f"{name}{i}") not in taken)
 
 
 def stem_of(op: Op | Call[Draft] | Repeat[Draft]) -> str:

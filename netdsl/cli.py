@@ -25,18 +25,13 @@ class Wrong(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    import gc
+    from netdsl.garbage import collection_paused
 
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character shows `?`
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    collecting = gc.isenabled()
-    gc.disable()  # a run is short and keeps what it makes: collecting would only look at it again and again
-    try:
+    with collection_paused():
         return _run(argv)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -165,12 +160,18 @@ def print_limits(spec: str, net: Net) -> None:
 
 
 def run_show(args: argparse.Namespace) -> int:
+    from netdsl.diagnostic import SpecError
+
     net, faults = read_net(args.spec, args)
     report(faults)
     if net is None:
         return 1
     if args.json:
-        print(to_json(net))
+        try:
+            print(to_json(net))
+        except SpecError as error:  # too long to be listed
+            report(error.diagnostics)
+            return 1
     else:
         from netdsl.table import network_table
 

@@ -54,6 +54,10 @@ CODES = {
 """Every code with its meaning. Codes are stable: a retired one is never given to something else."""
 
 
+MAX_SAID = 1000
+"""Characters of a message, a note or a help. What is longer quotes something endless."""
+
+
 class Label(Record):
     """A place and what is to be said of it."""
 
@@ -121,7 +125,13 @@ def diagnose(
     for other in others:  # a label inside a block stands for the user's line when the block is not the user's
         if other.span.source.own or not primary.source.own:
             labels.append(other)
-    return Diagnostic(code, message, Label(primary, text), tuple(labels), tuple(notes), tuple(helps), trail)
+    notes, helps = tuple(map(_said, notes)), tuple(map(_said, helps))
+    return Diagnostic(code, _said(message), Label(primary, _said(text)), tuple(labels), notes, helps, trail)
+
+
+def _said(text: str) -> str:
+    """A sentence, cut where a name in it is a text of its own."""
+    return text if len(text) <= MAX_SAID else f"{text[: MAX_SAID - 1]}…"
 
 
 # --- rendering -------------------------------------------------------------------------------------------------
@@ -264,5 +274,17 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_lower: dict[str, str] = {}
     for candidate in known:
         by_lower.setdefault(candidate.lower(), candidate)
+    if len(name) > MAX_COMPARED:
+        return None
+    if len(by_lower) > MAX_COMPARED:  # comparing takes microseconds each, and there may be many faults
+        by_lower = {key: by_lower[key] for key in sorted(by_lower, key=lambda key: _unlike(key, name))[:MAX_COMPARED]}
     found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
+
+
+MAX_COMPARED = 300
+
+
+def _unlike(key: str, name: str) -> int:
+    """How little two names have in common, at a glance."""
+    return abs(len(key) - len(name)) - sum(a == b for a, b in zip(key, name.lower()))

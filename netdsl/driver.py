@@ -12,6 +12,8 @@ from fractions import Fraction
 
 from netdsl.check import check
 from netdsl.diagnostic import Diagnostic, diagnose
+from netdsl.evaluate import MAX_FAULTS
+from netdsl.garbage import collection_paused
 from netdsl.graph import Graph
 from netdsl.network import Elaborated, elaborate
 from netdsl.options import Options, UsageError
@@ -32,6 +34,7 @@ class Checked(Record):
     warnings: tuple[Diagnostic, ...] = ()
 
 
+@collection_paused()
 def check_source(
     source: Source, read: Read, options: Options | None = None, net: str | None = None
 ) -> tuple[Checked | None, list[Diagnostic]]:
@@ -60,6 +63,7 @@ def check_source(
     return Checked(graph, elaborated, source, program, options or Options(), tuple(faults)), faults
 
 
+@collection_paused()
 def check_varied(checked: Checked, params: Mapping[str, int | Fraction]) -> Checked | None:
     """The same network with other numbers, what it asserts set aside; None where that does not fit."""
     options = Options({**checked.options.params, **params}, checked.options.inputs)
@@ -71,5 +75,14 @@ def check_varied(checked: Checked, params: Mapping[str, int | Fraction]) -> Chec
 
 
 def in_order(faults: list[Diagnostic], source: Source) -> list[Diagnostic]:
-    """By place: those of the spec itself, then those of the files it imports."""
-    return sorted(faults, key=lambda d: (d.label.span.source is not source, d.label.span.start))
+    """By place: those of the spec itself, then those of the files it imports. The rest of very many is left out."""
+    kept: list[Diagnostic] = []
+    for severity in ("error", "warning"):
+        some = [fault for fault in faults if fault.severity == severity]
+        kept += some[:MAX_FAULTS]
+        if len(some) > MAX_FAULTS + 1:  # one more says itself that there are too many
+            message = f"{len(some) - MAX_FAULTS:,} more {severity}s are not shown"
+            kept.append(some[MAX_FAULTS].replace(message=message, others=(), notes=(), helps=(), trail=()))
+        else:
+            kept += some[MAX_FAULTS:]
+    return sorted(kept, key=lambda d: (d.label.span.source is not source, d.label.span.start))

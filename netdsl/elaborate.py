@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from netdsl import tree as t
-from netdsl.bind import NOTHING, Binder, Failed, complete
+from netdsl.bind import NOTHING, Binder, Failed, complete, says_all
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
 from netdsl.evaluate import counted, short
@@ -19,13 +19,17 @@ from netdsl.joins import Joiner
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
-from netdsl.size import Formula, Traced, complexity, symbols
+from netdsl.size import Traced, complexity, symbols
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
 
 MAX_FORMULA = 200
 """How many terms the formula of an open size may have, those inside floors included. U-Net's have two."""
+
+
+MAX_EXTENT = 10**12
+"""Of one axis of a tensor."""
 
 
 class Elaborator(Joiner):
@@ -129,6 +133,16 @@ class Elaborator(Joiner):
     ) -> Tensor:
         """One application of a primitive: the op, and the norm and activation that its flags add."""
         x = self.need_input(x, expr)
+        key = same = None
+        if isinstance(x.type, TensorType) and all(size.__class__ is int for size in x.type.shape):
+            key = (op, expr.span.source.text[args[0].span.start : args[-1].span.end] if args else "", x.type.shape)
+            same = self.applied.get(key)
+        if same is not None:
+            x = self.builder.local(x)
+            for made, type in same:
+                self.count(expr.span)
+                x = self.builder.add(made, [x], type, self.origin(expr.span))
+            return x
         try:
             binder = Binder(
                 op, head.upper(), expr.span, scope, lambda e: self.own(self.evaluate(e, scope, x), e), self.fail
@@ -140,7 +154,7 @@ class Elaborator(Joiner):
             return self.failed()
         if x.failed:
             return self.failed()
-        x = self.builder.local(x)
+        before = x = self.builder.local(x)
         self.pin_geometry(op, values)
         try:
             assert isinstance(x.type, TensorType)
@@ -152,6 +166,8 @@ class Elaborator(Joiner):
         except ShapeFault as fault:
             self.shape_fault(fault, expr.span)
             return self.failed()
+        if key is not None and says_all(op, args):
+            self.applied[key] = steps_between(before, x)
         return x
 
     def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
@@ -182,12 +198,14 @@ class Elaborator(Joiner):
         return self.builder.add(op, local, out, self.origin(span))
 
     def limit(self, type: TensorType) -> None:
-        for axis, size in zip(type.axes, type.shape):
-            if isinstance(size, Formula) and complexity(size) > MAX_FORMULA:
-                message = f"the formula of {axis} has more than {MAX_FORMULA} terms"
+        """Refuses sizes that no tensor has. Raises ShapeFault."""
+        for i, size in enumerate(type.shape):
+            if isinstance(size, int):
+                if size > MAX_EXTENT:
+                    raise ShapeFault("E0403", f"{type.axes[i]} = {size:,} is larger than any tensor", f"{type}")
+            elif complexity(size) > MAX_FORMULA:
+                message = f"the formula of {type.axes[i]} has more than {MAX_FORMULA} terms"
                 raise ShapeFault("E0403", message, helps=("give the input concrete sizes: `input 3 x 224 x 224`",))
-            if isinstance(size, int) and size > 10**12:
-                raise ShapeFault("E0403", f"{axis} = {size:,} is larger than any tensor", f"{type}")
 
     def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None) -> Tensor:
         out = self.run(expr.inner, scope, x)
@@ -264,6 +282,18 @@ class Elaborator(Joiner):
         if function is None:
             return self.failed()
         return self.apply_function(function, expr, self.is_parameter(expr, scope), x)
+
+
+def steps_between(before: Tensor, after: Tensor) -> tuple[tuple[Op, TensorType], ...]:
+    """The primitives that lead from one tensor to another in a chain, each with the type that it gives."""
+    steps: list[tuple[Op, TensorType]] = []
+    while after is not before:
+        assert after.element is not None
+        assert isinstance(after.element.op, Op)
+        assert isinstance(after.type, TensorType)
+        steps.append((after.element.op, after.type))
+        (after,) = after.element.inputs
+    return tuple(reversed(steps))
 
 
 def _bare(expr: t.Call, op: type[Op]) -> str:

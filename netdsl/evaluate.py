@@ -58,11 +58,13 @@ class Evaluator:
         self.base = 0
         self.defaults: dict[type[Op], Bound] = {}
         self.defaults_key: object = ()
+        self.applied: dict[object, tuple[tuple[Op, TensorType], ...]] = {}
+        """What arguments made of known sizes, under the defaults of now: the lines of a large network are alike."""
         self.symbols: set[str] = set()
         self.bindings: dict[str, int] = {}
         self.in_assertion = False
         self.bodies: dict[object, tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None] = {}
-        self.made = self.built = self.calls = 0
+        self.made = self.built = self.calls = self.spliced = 0
         self.free: dict[int, frozenset[str]] = {}
 
     def origin(self, span: Span) -> Origin:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from netdsl.diagnostic import Diagnostic, diagnose, nearest
+from netdsl.parse import MAX_LENGTH
 from netdsl.program import NotFound
 from netdsl.source import Source, Span
 
@@ -51,7 +52,11 @@ def find(spec: str) -> Path:
 def read_source(path: Path, name: str | None = None) -> Source:
     """The text of a file, under the name that people typed. Raises OSError, Unreadable."""
     shown = name or shown_name(path)
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(4 * MAX_LENGTH + 1)
+    if len(data) > 4 * MAX_LENGTH:  # and no character has more than four bytes
+        span = Span(Source(shown, ""), 0, 0)
+        raise Unreadable(diagnose("E0403", f"the file has more than {MAX_LENGTH:,} characters", (span,)))
     try:
         return Source(shown, data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -77,6 +82,14 @@ class FileReader:
         self.paths: dict[str, Path] = {}
 
     def __call__(self, written: str, importer: Source) -> Source:
+        try:
+            return self.found(written, importer)
+        except (OSError, RuntimeError) as error:  # a name that is too long, a ring of links
+            reason = error.strerror if isinstance(error, OSError) else "the links lead to one another"
+            raise NotFound("E0405", f'"{written}" cannot be read: {reason}') from None
+
+    def found(self, written: str, importer: Source) -> Source:
+        """The file that an import means. Raises NotFound, OSError, RuntimeError."""
         if re.fullmatch(r"\w+", written):
             beside = self.folder(importer) / f"{written}.net"
             if beside.is_file():

@@ -78,7 +78,7 @@ def expression(e: t.Expr, depth: int = 0) -> str:
     if isinstance(e, t.Anything):
         return "?"
     if isinstance(e, t.Extent):
-        plain = all(isinstance(size, t.Number) for size in e.sizes)
+        plain = all(isinstance(size, t.Number) and isinstance(size.value, int) for size in e.sizes)
         return ("x" if plain else " x ").join(map(inner, e.sizes))
     if isinstance(e, t.Group):
         return _group(e, depth)

@@ -11,6 +11,7 @@ cost grows with what is *different*, not with what is long: a thousand equal blo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Generic, TypeVar, cast
 
 from netdsl.ops import Op
@@ -176,7 +177,7 @@ def bodies(graph: Graph[T]) -> list[Graph[T]]:
             done[id(body)] = body
             continue
         stack.append((body, True))
-        for node in reversed(body.nodes):
+        for node in [node for node in reversed(body.nodes) if not isinstance(node.op, Op)]:
             stack.extend((run.call.body, False) for run in reversed(parts(node.op)) if id(run.call.body) not in done)
     return list(done.values())
 
@@ -187,6 +188,13 @@ def fold(graph: Graph[T], measure: Callable[[Graph[T], Node[T]], Size]) -> dict[
     for body in bodies(graph):
         totals[id(body)] = sum((total_of(body, node, measure, totals) for node in body.nodes), start=0)
     return totals
+
+
+def size_unrolled(graph: Graph[T]) -> int:
+    """How many elements the network has with repeats counted."""
+    total = fold(graph, lambda body, node: 1)[id(graph)]
+    assert isinstance(total, int)
+    return total
 
 
 def total_of(
@@ -257,46 +265,56 @@ def repeat_step(body: Graph[T], name: str, step: int) -> str:
 
 def layers(graph: Graph[TensorType], training: bool = False) -> Iterator[Layer]:
     """Every primitive in order of execution, on the inference path; with `training`, on the training path too."""
-    wanted, names = live(graph, training), [input.name for input in graph.inputs]
-    inference = live(graph)
-    yield from _unroll(graph, "", names, (), wanted, False, frozenset(wanted - inference))
+    wanted, inference = live(graph, training), live(graph)
+    names = [input.name for input in graph.inputs]
+    types = [input.type.plain() for input in graph.inputs]
+    for i, node in unroll(graph, list(range(len(names))), wanted):
+        assert isinstance(node.op, Op)
+        inputs, of = tuple(names[v] for v in node.inputs), tuple(types[v] for v in node.inputs)
+        yield Layer(node.name, node.op, inputs, of, node.type, node.origin, node.frozen, i not in inference)
+        names.append(node.name)
+        types.append(node.type)
 
 
-def _unroll(
+def unroll(
     body: Graph[TensorType],
-    path: str,
-    names: list[str],
-    origin: Origin,
-    wanted: frozenset[int] | None,
-    frozen: bool,
-    training: frozenset[int] | bool = frozenset(),
-) -> Iterator[Layer]:
-    """The layers of one body. `names` holds the names of its inputs, and is extended by those of its nodes."""
+    values: list[int],
+    wanted: frozenset[int] | None = None,
+    fresh: Iterator[int] | None = None,
+    path: str = "",
+    origin: Origin = (),
+    group: str = "",
+    frozen: bool = False,
+) -> Iterator[tuple[int, Node[TensorType]]]:
+    """Every primitive, as a node of the flat graph that is named by its path, with the index of the node it came from.
+
+    `values` maps the body's values to those of the flat graph: it holds the inputs, and is extended by the nodes.
+    `wanted` leaves out other nodes of the body itself.
+    """
+    fresh = fresh or count(len(values))
     steps = step_names(body)
     for i, node in enumerate(body.nodes):
         if wanted is not None and i not in wanted:
-            names.append("")
+            values.append(-1)
             continue
         own = join_path(path, steps[i])
-        inputs = [names[v] for v in node.inputs]
-        where = node.origin + origin
-        only_training = training if isinstance(training, bool) else i in training
+        inputs = [values[v] for v in node.inputs]
+        where, label, holds = node.origin + origin, group or node.group, frozen or node.frozen
         if isinstance(node.op, Op):
-            types = tuple(body.type_of(v) for v in node.inputs)
-            name = own or node.name
-            yield Layer(name, node.op, tuple(inputs), types, node.type, where, frozen or node.frozen, only_training)
-            names.append(name)
+            yield i, Node(own or node.name, node.op, tuple(inputs), node.type.plain(), where, label, holds)
+            values.append(next(fresh))
             continue
         current, step = inputs[0], 0
         for run in parts(node.op):
             taken = [inputs[k] for k in run.captured] if isinstance(node.op, Repeat) else inputs[1:]
             for _ in range(run.count):
-                at = own if isinstance(node.op, Call) else join_path(path, repeat_step(body, steps[i], step))
+                at = join_path(path, repeat_step(body, steps[i], step)) if isinstance(node.op, Repeat) else own
                 inner = [current, *taken]
-                yield from _unroll(run.call.body, at, inner, where, None, frozen or node.frozen, only_training)
+                for _, flat in unroll(run.call.body, inner, None, fresh, at, where, label, holds):
+                    yield i, flat
                 current = inner[run.call.body.outputs[0].value]
                 step += 1
-        names.append(current)
+        values.append(current)
 
 
 # --- verification and the printed form -------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.analysis import Cost, cost
-from netdsl.diagnostic import Diagnostic, SpecError
+from netdsl.diagnostic import Diagnostic, SpecError, diagnose
 from netdsl.domain import Domain, simplified
 from netdsl.driver import Checked, check_source, check_varied
 from netdsl.files import FileReader, Unreadable, find, no_files, read_source
-from netdsl.graph import Graph, Layer, layers
+from netdsl.graph import Graph, Layer, layers, size_unrolled
 from netdsl.options import Options, UsageError
 from netdsl.prove import Constraint
 from netdsl.size import Size, symbols
@@ -29,6 +29,10 @@ Number = float | Fraction | str
 
 MAX_EXPONENT = 30
 """Of a parameter that the caller sets: `1e999999999` would fill the memory."""
+
+
+MAX_LISTED = 200_000
+"""So many elements are listed one by one, as `layers` and as JSON: they take a few seconds and 200 MB."""
 
 
 class Net:
@@ -105,6 +109,12 @@ class Net:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
+        """Raises SpecError for a network that is too long to be listed element by element."""
+        count = size_unrolled(self.graph)
+        if count > MAX_LISTED:
+            message = f"{self.name} unrolls to {count:,} elements, and at most {MAX_LISTED:,} are listed"
+            helps = ("the table, `netdsl show --depth 2`, counts what repeats",)
+            raise SpecError([diagnose("E0403", message, self.graph.nodes[0].origin, helps=helps)])
         return tuple(layers(self.graph))
 
     @property

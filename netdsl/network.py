@@ -10,10 +10,10 @@ from itertools import pairwise
 from netdsl import tree as t
 from netdsl.apply import MAX_UNROLLED
 from netdsl.bind import Binder, Bound, Failed
-from netdsl.build import Builder, Element, Tensor, unused
+from netdsl.build import Builder, Element, Names, Tensor
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
 from netdsl.elaborate import unlimited_recursion
-from netdsl.graph import Call, Graph, bodies, fold
+from netdsl.graph import Call, Graph, bodies, size_unrolled
 from netdsl.ops import BY_SPELLING, Op
 from netdsl.options import Options, UsageError
 from netdsl.plan import Planner
@@ -95,6 +95,7 @@ class Network(Planner):
         self.later: dict[str, Span] = {}
         self.main: Tensor | None = None
         self.inputs: dict[str, Tensor] = {}
+        self.input_names = Names()
         self.outputs: list[tuple[str, Tensor, bool]] = []
         self.named_outputs: list[t.Name] = []
         self.frozen: list[t.Name] = []
@@ -164,7 +165,7 @@ class Network(Planner):
         self.labels[label.id] = value
 
     def input(self, statement: t.Input, scope: Scope) -> None:
-        name = statement.label.id if statement.label else unused("input", self.inputs)
+        name = self.input_names.give(statement.label.id if statement.label else "input")
         sizes: list[Size] = []
         for expr in statement.shape.sizes:
             size = self.extent(expr, scope)
@@ -246,6 +247,7 @@ class Network(Planner):
             return
         bound = self.fixed(bound).over(self.defaults.get(op), op)
         self.defaults = {**self.defaults, op: bound}
+        self.applied = {}
         self.defaults_key = tuple((op.name, bound.key) for op, bound in self.defaults.items())
 
     def fixed(self, bound: Bound) -> Bound:
@@ -374,8 +376,12 @@ class Network(Planner):
                 )
             return None
         outputs = self.results(definition)
+        named: dict[str, list[Element]] = {}
+        for element in self.builder.elements if self.frozen else ():
+            for name in dict.fromkeys((element.group, element.label)):
+                named.setdefault(name, []).append(element)
         for label in self.frozen:
-            members = [e for e in self.builder.elements if e.group == label.id or e.label == label.id]
+            members = named.get(label.id, [])
             value = self.labels.get(label.id)
             if not members and not (isinstance(value, Held) and value.tensor.failed):
                 labels = list(dict.fromkeys(e.group for e in self.builder.elements if e.group))
@@ -465,8 +471,7 @@ class Network(Planner):
         return kept
 
     def budget(self, graph: Graph[Draft], definition: NetDef) -> None:
-        total = fold(graph, lambda body, node: 1)[id(graph)]
-        assert isinstance(total, int)
+        total = size_unrolled(graph)
         if total > MAX_UNROLLED:
             raise Stop(
                 diagnose(

@@ -1,12 +1,14 @@
 """What does the text say?  text → syntax tree, or syntax errors worth reading.
 
-Lark does the parsing. The built grammar and the trees of texts that were read before are cached (`cache.py`).
+Lark builds the tables of the grammar, and explains the errors; `lalr.py` runs the tables. These, and the trees of texts
+that were read before, are cached (`cache.py`).
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import re
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,8 +16,9 @@ from netdsl import __version__ as VERSION
 from netdsl import tree as t
 from netdsl.cache import fetch, keep
 from netdsl.diagnostic import Diagnostic, diagnose
+from netdsl.lalr import Tables, read, tables_of
 from netdsl.source import Source, Span
-from netdsl.syntaxerror import BRACKETS, syntax_error, without_statement
+from netdsl.syntaxerror import BRACKETS, statement_around, syntax_error
 from netdsl.treebuilder import TreeBuilder
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ MAX_NESTING = 100
 MAX_ERRORS = 20
 MAX_CACHED = 200_000
 """Texts longer than this are not cached: reading such a tree back would take as long as parsing."""
-MAX_LENGTH = 20_000_000
+MAX_LENGTH = 5_000_000
+"""Of a file, in characters. A hundred thousand lines of a network are three million."""
 
 
 def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
@@ -42,25 +46,46 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
     if text.startswith("\ufeff"):  # a byte order mark is no part of the text
         text = " " + text[1:]
     errors: list[Diagnostic] = []
-    root = None
-    while root is None:
-        try:
-            root = _grammar().parse(text)
-        except _lark().UnexpectedInput as error:
-            diagnostic, at, end = syntax_error(source, text, error)
-            errors.append(diagnostic)
-            if len(errors) >= MAX_ERRORS:
-                return t.File(source, (), whole=False), errors
-            text = without_statement(source, text, at, end)
-    too_deep = _depth(root)
+    items: list[Any] = []
+    at = 0
+    while True:
+        found, failed, error = _read(text, at)
+        items += found
+        if error is None:
+            break
+        diagnostic, here, end = syntax_error(source, text, error)
+        errors.append(diagnostic)
+        if len(errors) >= MAX_ERRORS:
+            return t.File(source, (), whole=False), errors
+        begin, stop = statement_around(source, text, here, end)
+        if not text[begin:stop].strip():
+            begin = 0  # what is wrong lies before: give up on all of it
+        text = text[:begin] + re.sub(r"[^\r\n]", " ", text[begin:stop]) + text[stop:]
+        items = [item for item in items if start_of(item) < begin]
+        at = stop if failed >= begin else failed
+    too_deep = _depth(items)
     if too_deep is not None:
         return t.File(source, (), whole=False), [*errors, _nesting(source, too_deep)]
     build = TreeBuilder(source)
-    tree = t.File(source, tuple([build(item) for item in root.children]), whole=not errors)
+    tree = t.File(source, tuple([build(item) for item in items]), whole=not errors)
     faults = errors + build.faults
     if name and not faults:
         keep(name, lambda file: _store_tree(file, tree))
     return tree, faults
+
+
+def _read(text: str, at: int) -> tuple[list[Any], int, lark.UnexpectedInput | None]:
+    """The statements from `at` on, where the first begins that cannot be read, and what Lark says of it."""
+    tables, found = _tables(), list[Any]()
+    if tables is not None:
+        found, failed = read(tables, text, at)
+        if failed is None:
+            return found, len(text), None
+        at = failed
+    try:
+        return [*found, *_grammar().parse(" " * at + text[at:]).children], len(text), None
+    except _lark().UnexpectedInput as error:
+        return found, at, error
 
 
 # --- the grammar and trees, cached -----------------------------------------------------------------------------
@@ -97,15 +122,32 @@ def _grammar() -> lark.Lark:
     return built
 
 
+@cache
+def _tables() -> Tables | None:
+    """The tables that are run; None where Lark hides them, and parses itself."""
+    name = f"tables-{_digest(VERSION, _grammar_text())}.pickle"
+    kept: Tables | None = fetch(name, pickle.load)
+    if kept is not None:
+        return kept
+    try:
+        tables = tables_of(_grammar())
+    except AttributeError:
+        return None
+    keep(name, lambda file: pickle.dump(tables, file, pickle.HIGHEST_PROTOCOL))
+    return tables
+
+
 def _tree_name(text: str) -> str:
     return f"tree-{_digest(VERSION, _grammar_text(), text)}.pickle"
 
 
-class _Pickler(pickle.Pickler):
-    """Writes trees without the text that they are of."""
+def _given_source() -> Source:
+    """Stands in pickles for the text that a tree is of, which is not kept with it."""
+    raise pickle.UnpicklingError("a tree is read with its text")
 
-    def persistent_id(self, thing: Any) -> str | None:
-        return "source" if isinstance(thing, Source) else None
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = {Source: lambda _: (_given_source, ())}  # noqa: RUF012
 
 
 class _Unpickler(pickle.Unpickler):
@@ -113,8 +155,8 @@ class _Unpickler(pickle.Unpickler):
 
     source: Source
 
-    def persistent_load(self, _: Any) -> Source:
-        return self.source
+    def find_class(self, module: str, name: str) -> Any:
+        return (lambda: self.source) if name == _given_source.__name__ else super().find_class(module, name)
 
 
 def _load_tree(file: IO[bytes], source: Source) -> t.File:
@@ -162,17 +204,22 @@ def _nesting(source: Source, at: int) -> Diagnostic:
     )
 
 
-def _depth(root: lark.Tree[Any]) -> int | None:
+def _depth(items: list[Any]) -> int | None:
     """Where the tree is too deep to walk, or None. Parentheses were counted before.
 
     This is for chains that have none: `else if`, `- -`, `not not`.
     """
-    layer, depth = [root], 0
-    Tree = _lark().Tree
+    layer, depth = items, 0
     while layer:
         depth += 1
-        if depth > 8 * MAX_NESTING:
-            token = next(layer[0].scan_values(lambda _: True))
-            return int(token.start_pos)
-        layer = [child for node in layer for child in node.children if isinstance(child, Tree)]
+        if depth >= 8 * MAX_NESTING:
+            return start_of(layer[0])
+        layer = [child for node in layer for child in node.children if hasattr(child, "children")]
     return None
+
+
+def start_of(node: Any) -> int:
+    """Where a piece of Lark's tree, or of ours, begins."""
+    while hasattr(node, "children"):
+        node = next(child for child in node.children if child is not None)
+    return int(node.start_pos)

@@ -130,6 +130,10 @@ class Planner(Elaborator):
         """
         if any(isinstance(line.statement, t.Output) for line in own):
             inherited = [line for line in inherited if not isinstance(line.statement, t.Output)]
+        known: dict[str, Line] = {}
+        for line in inherited:
+            if (name := label_of(line.statement)) is not None:
+                known.setdefault(name.id, line)
         replaced: dict[str, Line] = {}
         early: list[Line] = []
         late: list[Line] = []
@@ -137,7 +141,7 @@ class Planner(Elaborator):
             label = label_of(line.statement)
             if isinstance(line.statement, t.Input):
                 self.replace_input(line, inherited, replaced, base)
-            elif label is not None and (old := _with_label(label.id, inherited)) is not None:
+            elif label is not None and (old := known.get(label.id)) is not None:
                 self.replace_line(label, line, old, replaced)
             elif isinstance(line.statement, t.Element):
                 self.nothing_to_replace(line.statement, label, inherited, base)
@@ -199,10 +203,6 @@ def _key(line: Line) -> str:
     if label is None:
         return "input" if isinstance(line.statement, t.Input) else f"{line.statement.span.start} of {id(line)}"
     return label.id
-
-
-def _with_label(name: str, lines: list[Line]) -> Line | None:
-    return next((line for line in lines if (label := label_of(line.statement)) and label.id == name), None)
 
 
 _KINDS = {t.Element: "an element", t.Let: "a `let`", t.TrainingOutput: "a training output", t.Input: "an input"}

@@ -113,7 +113,7 @@ class Loader:
         if len(sections) > 1 and sections[0][1]:
             self.before_the_net(sections[0][1][0], sections[1][0])
             del sections[0]
-        own = []
+        own: dict[str, None] = {}
         for head, body in sections:
             if head is None:
                 if not body:
@@ -124,7 +124,7 @@ class Loader:
                 first = Label(nets[head.name.id].header.name.span, "first defined here")
                 message = f"`{head.name.id}` is defined twice"
                 self.faults.append(diagnose("E0205", message, (head.name.span,), others=(first,)))
-            own.append(head.name.id)
+            own[head.name.id] = None
             nets[head.name.id] = NetDef(head, tuple(body), scope)
         return Program(file.source, nets, scope, tuple(own), self)
 

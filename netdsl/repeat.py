@@ -12,7 +12,7 @@ from netdsl.evaluate import short, ungroup
 from netdsl.graph import Call, Repeat, Run
 from netdsl.size import Formula, trace_of
 from netdsl.types import Draft, TensorType
-from netdsl.values import Num, Path, Poison, Scope, arithmetic, kind_of, roots
+from netdsl.values import Num, Overflow, Path, Poison, Scope, arithmetic, kind_of, roots
 
 
 class Repeater(Applier):
@@ -44,7 +44,11 @@ class Repeater(Applier):
                 )
                 return self.failed()
             self.builder.pin(roots(value))
-            n = arithmetic("*", n, value)
+            try:
+                n = arithmetic("*", n, value)
+            except Overflow:
+                self.fail("E0102", f"`{short(expr)}`: so many copies leave the range of sizes, ±10^18", item.span)
+                return self.failed()
         times = n.value
         assert isinstance(times, int)
         if times > MAX_UNROLLED:
@@ -98,6 +102,7 @@ class Repeater(Applier):
             return self.failed()
         running = self.builder.local(x)
         inputs = [running]
+        where: dict[Tensor, int] = {}  # the running tensor may be captured, too: it stays apart
         runs: list[Run[Draft]] = []
         i = 0
         while i < times:
@@ -105,14 +110,15 @@ class Repeater(Applier):
             if made is None:
                 return self.failed()
             call, captured, type = made
-            for tensor in captured:  # the running tensor may be one of them, too: it stays apart
-                if tensor not in inputs[1:]:
+            for tensor in captured:
+                if tensor not in where:
+                    where[tensor] = len(inputs)
                     inputs.append(tensor)
             settled = alike and _same_traced(type, running.type)
             count = times - i if settled else 1
             if runs and runs[-1].call == call:
                 count += runs.pop().count
-            runs.append(Run(call, count, tuple(inputs.index(tensor, 1) for tensor in captured)))
+            runs.append(Run(call, count, tuple(where[tensor] for tensor in captured)))
             running = Tensor(self.builder, type, self.origin(expr.span))
             i = times if settled else i + 1
             self.count(expr.span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import cached_property
 from typing import ClassVar
@@ -29,16 +30,7 @@ class Source(Record):
     @cached_property
     def line_starts(self) -> list[int]:
         """Offsets at which lines begin. Lines end in LF, CRLF or a lone CR."""
-        starts, text, at = [0], self.text, 0
-        while True:
-            lf, cr = text.find("\n", at), text.find("\r", at)
-            ends = [e for e in (lf, cr) if e >= 0]
-            if not ends:
-                return starts
-            at = min(ends) + 1
-            if at - 1 == cr and lf == cr + 1:
-                at += 1
-            starts.append(at)
+        return [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", self.text))]
 
     def line_column(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self.line_starts, offset) - 1
@@ -52,13 +44,25 @@ class Source(Record):
 
 
 class Span(Record):
-    """The characters `start` to `end` (exclusive) of a source."""
+    """The characters `start` to `end` (exclusive) of a source. Half of a tree is spans, so they are small."""
 
+    __slots__ = ("end", "source", "start")
     source: Source
     start: int
     end: int
 
     NOWHERE: ClassVar[Span]
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        _set_source(self, source)
+        _set_start(self, start)
+        _set_end(self, end)
+
+    def _values(self) -> tuple[Source, int, int]:
+        return self.source, self.start, self.end
+
+    def __reduce__(self) -> tuple[type[Span], tuple[Source, int, int]]:
+        return Span, self._values()
 
     @property
     def text(self) -> str:
@@ -74,6 +78,7 @@ class Span(Record):
         return Span(self.source, self.start, other.end)
 
 
+_set_source, _set_start, _set_end = (vars(Span)[name].__set__ for name in ("source", "start", "end"))
 Span.NOWHERE = Span(Source("<netdsl>", "", own=False), 0, 0)
 
 Origin = tuple[Span, ...]

@@ -62,6 +62,8 @@ BRACKETS = re.compile(r'#[^\r\n]*|"[^"\r\n]*"|[(\[]|[)\]]')
 """Brackets, and the comments and texts in which brackets mean nothing."""
 MAX_WORDS = 5
 """So many things that could stand somewhere are listed."""
+_CONTINUES = (" ", "\t", ")", "|", "-", "+")
+"""What a line begins with that continues the statement before it."""
 _STARTS_ELEMENT = {"NAME", "LPAR", "LSQB", "KERNEL"}
 
 
@@ -214,17 +216,14 @@ def unclosed(text: str, at: int) -> int | None:
     return opened[0] if opened and opened[0] < at else None
 
 
-def without_statement(source: Source, text: str, at: int, end: int) -> str:
-    """The text without the statement around the error, so that the statements after it are still read."""
+def statement_around(source: Source, text: str, at: int, end: int) -> tuple[int, int]:
+    """From where to where the statement around an error goes: those after it are still read."""
     line = source.line_column(min(at, max(len(text) - 1, 0)))[0]
     starts = source.line_starts
     first = line - 1
-    while first > 0 and text[starts[first] : starts[first] + 1] in (" ", "\t", ")", "|", "-", "+"):
+    while first > 0 and text[starts[first] : starts[first] + 1] in _CONTINUES:
         first -= 1
     last = source.line_column(min(max(end - 1, at), max(len(text) - 1, 0)))[0]
-    while last < len(starts) and text[starts[last] : starts[last] + 1] in (" ", "\t", ")", "|", "-", "+"):
+    while last < len(starts) and text[starts[last] : starts[last] + 1] in _CONTINUES:
         last += 1
-    begin, stop = starts[first], starts[last] if last < len(starts) else len(text)
-    if not text[begin:stop].strip():
-        begin = 0  # what is wrong lies before: give up on all of it
-    return text[:begin] + "".join(c if c in "\r\n" else " " for c in text[begin:stop]) + text[stop:]
+    return starts[first], starts[last] if last < len(starts) else len(text)

@@ -16,6 +16,10 @@ MAX_DIGITS = 18
 """Numbers may have this many digits, before and after the point together."""
 
 
+MAX_AXES = 10
+"""Sizes in a word such as `3x3x3`. Tensors have four axes at most; where a size too many stands is told where it is used."""
+
+
 class TreeBuilder:
     """One method for each rule of the grammar, by its name. Mutable: it gathers faults."""
 
@@ -95,7 +99,11 @@ class TreeBuilder:
     def extent_of(self, token: Any) -> t.Extent:
         span = self.span(token, token)
         sizes, at = [], span.start
-        for part in str(token).replace("×", "x").split("x"):
+        parts = str(token).replace("×", "x").split("x")
+        if len(parts) > MAX_AXES:
+            self.fault("E0307", f"{len(parts):,} sizes: no tensor has so many axes", span)
+            del parts[MAX_AXES:]
+        for part in parts:
             here = Span(self.source, at, at + len(part))
             sizes.append(t.Number(here, self.value(part, here)))
             at += len(part) + 1

@@ -38,7 +38,7 @@ class TensorType(Record):
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return AXES.get(len(self.shape), tuple(f"axis {i}" for i in range(len(self.shape))))
+        return AXES.get(len(self.shape)) or tuple(f"axis {i}" for i in range(len(self.shape)))
 
     @property
     def symbols(self) -> frozenset[str]:
