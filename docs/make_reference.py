@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from netdsl import apply, bind, evaluate, parse, treebuilder, values
+from netdsl import apply, bind, evaluate, net, parse, treebuilder, values
 from netdsl.files import shipped
 from netdsl.net import load, loads
 from netdsl.ops import OPS, Argument, Op
@@ -163,9 +163,12 @@ def limits() -> str:
         ("steps of a `for`", apply.MAX_STEPS, "E0403"),
         ("copies of a `*`", apply.MAX_UNROLLED, "E0403"),
         ("blocks calling one another, in depth", apply.MAX_DEPTH, "E0402"),
+        ("applications of blocks", apply.MAX_CALLS, "E0403"),
+        ("applications of blocks that were passed to blocks", apply.MAX_SPLICED, "E0403"),
         ("different bodies: a block with other arguments or another input is another body", apply.MAX_BODIES, "E0403"),
         ("different elements, where what is repeated counts once", apply.MAX_ELEMENTS, "E0403"),
         ("elements with repeats counted", apply.MAX_UNROLLED, "E0403"),
+        ("elements listed one by one, by `layers` and `show --json`", net.MAX_LISTED, "E0403"),
         ("errors reported in one run", evaluate.MAX_FAULTS, "E0403"),
         ("syntax errors reported in one run", parse.MAX_ERRORS, ""),
     ]

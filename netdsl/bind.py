@@ -80,9 +80,8 @@ NOTHING = Bound({}, {}, ())
 
 
 @cache
-def _by_name(spelling: str) -> tuple[dict[str, Argument], dict[str, Argument]]:
+def _by_name(op: type[Op]) -> tuple[dict[str, Argument], dict[str, Argument]]:
     """The arguments by what they can be given as, `name=value`, and by the words that mean one of their values."""
-    op = BY_SPELLING[spelling]
     named = {name: a for a in op.arguments for name in (a.name, *a.aliases) if a.form != "word"}
     named |= {a.name: a for a in op.arguments if a.form == "word"}
     return named, {word: a for a in op.arguments if a.form == "word" for word in a.words}
@@ -90,7 +89,7 @@ def _by_name(spelling: str) -> tuple[dict[str, Argument], dict[str, Argument]]:
 
 def says_all(op: type[Op], args: tuple[t.Arg, ...]) -> bool:
     """Whether bare arguments mean the same wherever they stand: numbers and words, and no names from around."""
-    named, words = _by_name(op.spellings[0])
+    named, words = _by_name(op)  # type: ignore[arg-type]
     for arg in args:
         value = arg.value if isinstance(arg, t.Stride | t.Keyword) else arg
         if isinstance(value, t.Name):
@@ -115,7 +114,7 @@ class Binder:
         self.flags: list[Flag] = []
         self.rounded: frozenset[str] = frozenset()
         """What the numbers follow from that were made floats, and so lost their traces."""
-        self.named, self.words = _by_name(op.spellings[0])
+        self.named, self.words = _by_name(op)  # type: ignore[arg-type]
 
     def bind(self, args: tuple[t.Arg, ...]) -> Bound:
         i = 0

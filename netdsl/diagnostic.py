@@ -54,7 +54,7 @@ CODES = {
 """Every code with its meaning. Codes are stable: a retired one is never given to something else."""
 
 
-MAX_SAID = 1000
+MAX_SAID = 500
 """Characters of a message, a note or a help. What is longer quotes something endless."""
 
 

@@ -17,7 +17,7 @@ MAX_DIGITS = 18
 
 
 MAX_AXES = 10
-"""Sizes in a word such as `3x3x3`. Tensors have four axes at most; where a size too many stands is told where it is used."""
+"""Sizes in a word such as `3x3x3`. Tensors have four axes at most; what is wrong with a fifth, its use says."""
 
 
 class TreeBuilder:
@@ -93,16 +93,16 @@ class TreeBuilder:
         value = Fraction(text)
         return int(value) if value.denominator == 1 else value
 
-    def kernel(self, c: list[Any]) -> t.Extent:
+    def kernel(self, c: list[Any]) -> t.Extent | t.Faulty:
         return self.extent_of(c[0])
 
-    def extent_of(self, token: Any) -> t.Extent:
+    def extent_of(self, token: Any) -> t.Extent | t.Faulty:
         span = self.span(token, token)
         sizes, at = [], span.start
         parts = str(token).replace("×", "x").split("x")
         if len(parts) > MAX_AXES:
             self.fault("E0307", f"{len(parts):,} sizes: no tensor has so many axes", span)
-            del parts[MAX_AXES:]
+            return t.Faulty(span)
         for part in parts:
             here = Span(self.source, at, at + len(part))
             sizes.append(t.Number(here, self.value(part, here)))

@@ -5,7 +5,9 @@ The tests run each of them as a file through the command line, and as a text thr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 HEAD = "net n\ninput 3 x 32 x 32\n"
@@ -13,19 +15,11 @@ MEGABYTE = 1_000_000
 
 
 class Case(NamedTuple):
-    """One of them. `code` is the first error's, or empty where the text is accepted; only files have `data`."""
+    """One of them. `code` is that of the first error, or empty where the text is accepted."""
 
     name: str
     code: str
     make: Callable[[], str]
-
-
-class FileCase(NamedTuple):
-    """One that is about files: their bytes by name; the first one is checked."""
-
-    name: str
-    code: str
-    files: Callable[[], dict[str, bytes]]
 
 
 def net(body: str) -> Callable[[], str]:
@@ -302,3 +296,119 @@ CHARACTERS = [
 ]
 
 TEXTS = [*NESTED, *REPEATED, *RECURSIVE, *LONG, *WIDE, *NUMBERS, *CHARACTERS]
+
+
+# --- files and folders ----------------------------------------------------------------------------------------------
+
+
+class FileCase(NamedTuple):
+    """One that is about files: `make` writes them into a folder; `main.net` there is checked."""
+
+    name: str
+    code: str
+    make: Callable[[Path], None]
+
+
+def files(**contents: bytes) -> Callable[[Path], None]:
+    """Writes specs, by their names without the suffix."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        for name, data in contents.items():
+            (folder / f"{name}.net").write_bytes(data)
+
+    return make
+
+
+def main(text: str) -> bytes:
+    return f"{text}\n{HEAD}RELU\n".encode()
+
+
+def outside(path: str) -> Callable[[Path], None]:
+    """A file beside the spec's folder, which the spec must not reach by `path`."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        (folder.parent / "secret.net").write_text("block f = RELU\n")
+        (folder / "link.net").symlink_to(folder.parent / "secret.net")
+        (folder / "up").symlink_to(folder.parent)
+        (folder / "main.net").write_bytes(main(f'import "{path}"'))
+
+    return make
+
+
+def ring(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.net").symlink_to(folder / "b.net")
+    (folder / "b.net").symlink_to(folder / "a.net")
+    (folder / "main.net").write_bytes(main('import "a.net"'))
+
+
+def pipe(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.net")
+    (folder / "main.net").write_bytes(main('import "pipe.net"'))
+
+
+def folder_as_file(folder: Path) -> None:
+    (folder / "sub.net").mkdir(parents=True)
+    (folder / "main.net").write_bytes(main('import "sub.net"'))
+
+
+def sparse(folder: Path) -> None:
+    folder.mkdir()
+    with (folder / "main.net").open("wb") as file:
+        file.truncate(8 << 30)
+
+
+def chain(n: int) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        for i in range(n):
+            (folder / f"b{i}.net").write_text(f'import "b{i + 1}.net"\nblock f{i} = RELU\n')
+        (folder / f"b{n}.net").write_text("block last = RELU\n")
+        (folder / "main.net").write_bytes(main('import "b0.net"'))
+
+    return make
+
+
+FILES = [
+    FileCase("not UTF-8", "E0105", files(main=HEAD.encode() + b"CONV \xff\xfe 8\n")),
+    FileCase("Latin-1", "E0105", files(main="# für\n".encode("latin-1"))),
+    FileCase("UTF-16", "E0105", files(main=(HEAD + "RELU\n").encode("utf-16"))),
+    FileCase("UTF-16 without a mark", "E0105", files(main=(HEAD + "RELU\n").encode("utf-16-le"))),
+    FileCase("a surrogate in UTF-8", "E0105", files(main=b"\xed\xa0\x80")),
+    FileCase("a character of five bytes", "E0105", files(main=b"\xf8\x88\x80\x80\x80")),
+    FileCase("a character that is cut off", "E0105", files(main=HEAD.encode() + b"RELU \xe2\x82")),
+    FileCase("random bytes", "E0105", files(main=bytes(range(256)) * 4000)),
+    FileCase("a million bytes 0xff", "E0105", files(main=b"\xff" * MEGABYTE)),
+    FileCase("eight gigabytes of nothing", "E0403", sparse),
+    FileCase("an import that is not UTF-8", "E0105", files(main=main('import "a.net"'), a=b"\xff")),
+    FileCase("a path upwards", "E0406", outside("../secret.net")),
+    FileCase("a path upwards and back and up", "E0406", outside("up/../../secret.net")),
+    FileCase("an absolute path", "E0406", outside("/etc/passwd")),
+    FileCase("a link that leads outside", "E0406", outside("link.net")),
+    FileCase("a folder that leads outside", "E0406", outside("up/secret.net")),
+    FileCase("the home folder", "E0406", outside("~/secret.net")),
+    FileCase("a drive", "E0406", outside("C:/secret.net")),
+    FileCase("a share", "E0406", outside("\\\\\\\\host\\\\secret.net")),
+    FileCase("a path of dots", "E0406", outside("../" * 5000 + "etc/passwd")),
+    FileCase("a long name", "E0405", outside("a" * 300 + ".net")),
+    FileCase("a very long name", "E0405", outside("a" * MEGABYTE)),
+    FileCase("an address", "E0405", outside("https://example.org/a.net")),
+    FileCase("links that lead to one another", "E0405", ring),
+    FileCase("a pipe", "E0405", pipe),
+    FileCase("a folder", "E0405", folder_as_file),
+    FileCase("a file that imports itself", "E0404", files(main=main('import "main.net"'))),
+    FileCase(
+        "two files that import one another", "E0404", files(main=main('import "a.net"'), a=b'import "main.net"\n')
+    ),
+    FileCase("imports 60 deep", "", chain(60)),
+    FileCase("imports 300 deep", "E0403", chain(300)),
+    FileCase("a hundred imports of one file", "", files(main=main('import "a.net"\n' * 100), a=b"block f = RELU\n")),
+    FileCase(
+        "two blocks of one name",
+        "E0205",
+        files(main=main('import "a.net"\nimport "b.net"'), a=b"block f = RELU\n", b=b"block f = TANH\n"),
+    ),
+]
