@@ -53,7 +53,8 @@ def networks() -> str:
         net = load(path)
         source = net.source.text.split("\n", 1)[0].lstrip("# ")
         cited = re.match(r"[^(]*\(.*?\)(?=\.|$)", source)
-        rows.append(f"| `{name}` | {net.params:,} | {net.macs:,} | {cited[0] if cited else source} |")
+        macs = f"{net.macs:,}" if isinstance(net.macs, int) else f"{net.macs}"
+        rows.append(f"| `{name}` | {net.params:,} | {macs} | {cited[0] if cited else source} |")
     return "\n".join(rows)
 
 

@@ -314,6 +314,7 @@ class Applier(Evaluator):
             tuple((name, self.key(value, False)) for name, value in values.items()),
             x.type,
             self.defaults_key,
+            self.check_assertions,
         )
         self.push(expr.span)
         if key not in self.bodies:

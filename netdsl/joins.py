@@ -9,7 +9,7 @@ from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
 from netdsl.evaluate import short, ungroup
-from netdsl.ops import Add, Concat, Conv, FractalJoin, Gate, Join, MaxPool, Op, PadChannels
+from netdsl.ops import Add, Concat, Conv, CropTo, FractalJoin, Gate, Join, MaxPool, Op, PadChannels
 from netdsl.ops.join import JoinFault
 from netdsl.program import MATCHES
 from netdsl.prove import ShapeFault
@@ -237,6 +237,8 @@ class Joiner(Repeater):
 
     def pin_coincidences(self, op: Join, tensors: list[Tensor]) -> None:
         """Sizes that agree by value but not by formula do so for these parameters only."""
+        if isinstance(op, CropTo):  # its inputs agree in nothing
+            return
         first = tensors[0].type
         assert isinstance(first, TensorType)
         for other in tensors[1:]:

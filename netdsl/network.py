@@ -117,7 +117,9 @@ class Network(Planner):
             statement = line.statement
             if isinstance(statement, t.Element | t.Let | t.TrainingOutput | t.Input) and statement.label is not None:
                 self.later.setdefault(statement.label.id, statement.label.span)
+        check_assertions = self.check_assertions
         for line in lines:
+            self.check_assertions = check_assertions and line.asserts
             self.line(line.statement, line.scope)
         missing = [key for key in self.options.inputs if key not in self.inputs]
         if missing:

@@ -20,6 +20,8 @@ class Line(Record):
 
     statement: t.Statement
     scope: Scope
+    asserts: bool = True
+    """Whether its assertions are to be proven: those about an input that was replaced are not."""
 
 
 class Planner(Elaborator):
@@ -126,8 +128,10 @@ class Planner(Elaborator):
         """The base's lines with those replaced that have the label of a new one.
 
         A new `default` or `let` comes before the base's elements, so that these and the new ones see it; new outputs
-        take the place of the base's; the rest follows.
+        take the place of the base's; the rest follows. What the base asserts of its input does not hold for a new one.
         """
+        if any(isinstance(line.statement, t.Input) for line in own):
+            inherited = [line.replace(asserts=False) for line in inherited]
         if any(isinstance(line.statement, t.Output) for line in own):
             inherited = [line for line in inherited if not isinstance(line.statement, t.Output)]
         known: dict[str, Line] = {}

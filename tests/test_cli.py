@@ -26,6 +26,8 @@ from netdsl.files import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = sorted(shipped())
+CLOSED = [name for name in SPECS if name != "unet_padded"]
+"""Networks whose text says the size of their input."""
 FAULTY = "net faulty\ninput 3 x 8 x 8\nCONVV 64\nGAP -> FC 10\n"
 SMALL = "net small(classes=10)\ninput 3 x 8 x 8\nCONV 4 relu -> POOL : 4 x 4 x 4\nlogits = FC classes\n"
 OPEN = "net fcn(classes=21)\ninput 3 x H x W\n(CONV 8 relu -> POOL) * 3\nCONV classes 1x1\n"
@@ -96,14 +98,14 @@ def files() -> set[str]:
 # --- check -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", CLOSED)
 def test_check_is_silent_when_all_is_well(name: str, run: Run) -> None:
     assert run("check", name) == (0, "", "")
     assert run("check", shipped()[name]) == (0, "", "")
 
 
 def test_check_takes_many_specs(run: Run, spec: Callable[..., Path]) -> None:
-    assert run("check", *SPECS, spec()) == (0, "", "")
+    assert run("check", *CLOSED, spec()) == (0, "", "")
 
 
 def test_check_reports_a_faulty_spec(run: Run, spec: Callable[..., Path]) -> None:
@@ -332,7 +334,7 @@ def as_json(done: Done) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", CLOSED)
 def test_json_holds_what_was_agreed(name: str, run: Run) -> None:
     """name, inputs, outputs, params, params_inference, trainable_params, macs, and the layers in order."""
     net = as_json(run("show", name, "--json"))

@@ -135,6 +135,17 @@ def test_a_shipped_net_with_another_head() -> None:
     assert netdsl.loads("net small(n=7) = vgg16(classes=n)", n=5).outputs == {"fc8": (5,)}
 
 
+def test_a_new_input_leaves_the_assertions_of_the_base_aside() -> None:
+    """They speak of the old one; those of the new lines are proven, and without a new input all are."""
+    base = "net base\ninput 3 x 32 x 32\na = CONV 8 /2 relu : 8 x 16 x 16\nb = CONV 4 : 4 x 16 x 16\n"
+    made = "net made = base with\n"
+    assert netdsl.loads(base + made + "    input 3 x H x 40\n", net="made").inputs["input"][2] == 40
+    with pytest.raises(SpecError, match="E0305"):
+        netdsl.loads(base + made + "    input 3 x 64 x 64\n    b = CONV 4 : 4 x 16 x 16\n", net="made")
+    with pytest.raises(SpecError, match="E0305"):
+        netdsl.loads(base + made + "    default CONV /2\n", net="made")
+
+
 def test_imports_stay_in_their_folder(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()

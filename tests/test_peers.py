@@ -6,6 +6,7 @@ evaluation and in training, gradients and running statistics must agree, in doub
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from netdsl.net import Net
 torch = pytest.importorskip("torch")
 
 from modules import without_dropout  # noqa: E402
-from references import classic, dense, inception, recurrent, residual  # noqa: E402
+from references import classic, dense, inception, recurrent, residual, segmentation  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 LIBRARIES: list[Any] = []
@@ -56,7 +57,10 @@ def torchvision_models() -> Any:
 
 
 def tensors(result: Any) -> tuple[Tensor, ...]:
-    return tuple(result) if isinstance(result, tuple) else (result,)
+    """One or more outputs; those that have names in the order of these, as torchvision returns aux2 before aux1."""
+    if not isinstance(result, tuple):
+        return (result,)
+    return tuple(getattr(result, name) for name in sorted(result._fields))
 
 
 def copy_by_structure(ours: nn.Module, peer: nn.Module) -> None:
@@ -102,6 +106,9 @@ def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> N
     for outputs in (found, wanted):
         torch.stack([(y * t).sum() for y, t in zip(outputs, targets, strict=True)]).sum().backward()
     for a, b in zip(ours.parameters(), peer.parameters(), strict=True):
+        assert a.requires_grad == b.requires_grad
+        if not a.requires_grad:
+            continue
         assert a.grad is not None
         assert b.grad is not None
         assert (a.grad - b.grad).norm() <= 1e-7 * b.grad.norm() + 1e-11  # a bias before a norm has no gradient
@@ -146,6 +153,11 @@ def without_adaptive_pool(peer: nn.Module, linear: int, size: int) -> nn.Module:
     return peer
 
 
+def frozen(peer: nn.Module) -> nn.Module:
+    peer.features.requires_grad_(False)
+    return peer
+
+
 TORCHVISION: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
     "alexnet_owt": ("3x63x63", lambda models: without_adaptive_pool(models.alexnet(), 1, 36)),
     "vgg11": ("3x32x32", lambda models: without_adaptive_pool(models.vgg11(), 0, 49)),
@@ -156,6 +168,10 @@ TORCHVISION: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
     "vgg13_bn": ("3x32x32", lambda models: without_adaptive_pool(models.vgg13_bn(), 0, 49)),
     "vgg16_bn": ("3x32x32", lambda models: without_adaptive_pool(models.vgg16_bn(), 0, 49)),
     "vgg19_bn": ("3x32x32", lambda models: without_adaptive_pool(models.vgg19_bn(), 0, 49)),
+    "googlenet_bn": (
+        "3x80x80",
+        lambda models: last_declared(models.googlenet(init_weights=False), "aux1", "aux2"),
+    ),
     # The auxiliary head takes 17 x 17 alone.
     "inception_v3": (
         "3x299x299",
@@ -173,6 +189,7 @@ TORCHVISION: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
     "densenet161": ("3x64x64", lambda models: models.densenet161()),
     "densenet169": ("3x64x64", lambda models: models.densenet169()),
     "densenet201": ("3x64x64", lambda models: models.densenet201()),
+    "pets": ("3x32x32", lambda models: frozen(without_adaptive_pool(models.vgg16(num_classes=3), 0, 49))),
     "squeezenet1_0": ("3x95x64", lambda models: models.squeezenet1_0()),
     "squeezenet1_1": ("3x95x64", lambda models: models.squeezenet1_1()),
 }
@@ -187,15 +204,19 @@ def test_torchvision(name: str) -> None:
     assert_same(on_cpu(net.compile), on_cpu(lambda: peer(models)), *shapes_of(net))
 
 
-NAMED_ELSE = {"alexnet_owt": "alexnet"}
+NAMED_ELSE = {"alexnet_owt": "alexnet", "googlenet_bn": "googlenet", "pets": "vgg16"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "inception_v3": {"init_weights": False},
+    "googlenet_bn": {"init_weights": False},
+    "pets": {"num_classes": 3},
+}
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision_has_the_same_state_at_full_size(name: str) -> None:
     models = torchvision_models()
-    options = {"init_weights": False} if name == "inception_v3" else {}
     with torch.device("meta"):
-        ours, peer = netdsl.load(name).compile(), getattr(models, NAMED_ELSE.get(name, name))(**options)
+        ours, peer = netdsl.load(name).compile(), getattr(models, NAMED_ELSE.get(name, name))(**OPTIONS.get(name, {}))
     shapes = [sorted(tuple(value.shape) for value in module.state_dict().values()) for module in (ours, peer)]
     assert shapes[0] == shapes[1]
 
@@ -211,6 +232,8 @@ PAPERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "nin": ("3x64x64", classic.NiN),
     "nin_cifar10": ("3x24x24", classic.NiNForCIFAR),
     "googlenet": ("3x80x80", inception.GoogLeNet),
+    "inception_naive": ("192x9x9", lambda: inception.NaiveInception(192, 64, 128, 32)),
+    "inception_bottleneck": ("192x9x9", lambda: inception.Inception(192, 64, 96, 128, 16, 32, 32)),
     "inception_v4": ("3x107x107", inception.InceptionV4),
     "inception_resnet_v2": ("3x107x107", inception.InceptionResNetV2),
     "resnet34_a": ("3x64x64", residual.ResNetA),
@@ -225,6 +248,7 @@ PAPERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "wrn_28_10": ("3x8x8", lambda: residual.WideResNet(4, 10)),
     "fractalnet": ("3x32x32", dense.FractalNet),
     "densenet_40_12": ("3x16x16", lambda: dense.DenseNetForCIFAR(40, 12, bc=False)),
+    "unet_padded": ("1x32x48", lambda: segmentation.UNet(padding=1)),
     "rnn_digits": ("1x8x8", lambda: recurrent.RowReader(1)),
     "lstm_digits": ("1x8x8", lambda: recurrent.RowReader(4)),
     "densenet_bc_100_12": ("3x16x16", lambda: dense.DenseNetForCIFAR(100, 12, bc=True)),
@@ -279,9 +303,33 @@ def test_vision_transformer_at_full_size() -> None:
     assert sizes[0] == sizes[1]
 
 
+THINNER: dict[str, tuple[dict[str, str], Callable[[], nn.Module]]] = {
+    "fcn8s": ({"image": "3x60x76"}, lambda: segmentation.FCN8s(thin=32)),
+    "unet": ({"input": "1x188x204"}, lambda: segmentation.UNet(thin=32)),
+}
+"""Networks that compute much whatever the input: with fewer filters."""
+
+
+@pytest.mark.parametrize("name", THINNER)
+def test_the_papers_with_fewer_filters(name: str) -> None:
+    size, peer = THINNER[name]
+    text = re.sub(r" +: .*", "", shipped()[name].read_text(encoding="utf-8"))  # the table is about all filters
+    text = re.sub(r"(\bCONV |^up\()(\d+)", lambda found: f"{found[1]}{int(found[2]) // 32}", text, flags=re.MULTILINE)
+    net = netdsl.loads(text, name=f"{name}.net", input=size)
+    assert_same(net.compile(), peer(), *shapes_of(net))
+
+
+def test_fcn8s_interpolates() -> None:
+    """Its transposed convolutions start as bilinear interpolation, and stay so."""
+    module = netdsl.load("fcn8s", input={"image": "3x20x20"}).compile()
+    for layer, size in ((module.up2, 4), (module.up4, 4), (module.up8, 16)):
+        torch.testing.assert_close(layer.weight, segmentation.bilinear(21, size))
+        assert not layer.weight.requires_grad
+
+
 def test_every_shipped_network_has_a_peer() -> None:
-    assert not set(TORCHVISION) & set(PAPERS)
-    assert {*TORCHVISION, *PAPERS, "vit_b_16"} == set(shipped())
+    names = [*TORCHVISION, *PAPERS, *THINNER, "vit_b_16"]
+    assert sorted(names) == sorted(shipped())
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ __all__ = [
     "BatchNorm",
     "Concat",
     "Conv",
+    "CropTo",
     "FractalJoin",
     "Gate",
     "Join",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,19 @@ class Inception(nn.Module):
         return torch.cat(found, 1).relu()
 
 
+class NaiveInception(nn.Module):
+    """Szegedy et al. 2014, fig. 2a: the pool's output is passed on as it is."""
+
+    def __init__(self, channels: int, a: int, b: int, c: int) -> None:
+        super().__init__()
+        self.one, self.three = nn.Conv2d(channels, a, 1), nn.Conv2d(channels, b, 3, padding=1)
+        self.five = nn.Conv2d(channels, c, 5, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-torch.inf), 3, 1)
+        return torch.cat([self.one(x).relu(), self.three(x).relu(), self.five(x).relu(), pooled], 1)
+
+
 class AuxiliaryHead(nn.Module):
     """Szegedy et al. 2014, section 5."""
 
@@ -42,6 +56,14 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(F.avg_pool2d(x, 5, 3)).relu()
         return self.fc2(self.fc1(x.flatten(1)).relu())
+
+
+class Outputs(NamedTuple):
+    """In training, the auxiliary logits come along."""
+
+    logits: Tensor
+    aux1: Tensor
+    aux2: Tensor
 
 
 class GoogLeNet(nn.Module):
@@ -67,7 +89,7 @@ class GoogLeNet(nn.Module):
         self.classifier = nn.Linear(1024, 1000)
         self.head1, self.head2 = AuxiliaryHead(512), AuxiliaryHead(528)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> Tensor | Outputs:
         x = response_norm(overlapping(self.conv1(x).relu()))
         x = overlapping(response_norm(self.conv2(self.conv2_reduce(x).relu()).relu()))
         seen = {}
@@ -75,7 +97,7 @@ class GoogLeNet(nn.Module):
             x = seen[name] = module(x)
             x = overlapping(x) if name in ("3b", "4e") else x
         logits = self.classifier(x.mean((2, 3)))
-        return (logits, self.head1(seen["4a"]), self.head2(seen["4d"])) if self.training else logits
+        return Outputs(logits, self.head1(seen["4a"]), self.head2(seen["4d"])) if self.training else logits
 
 
 # --- Szegedy et al. 2016, "Inception-v4, Inception-ResNet and the impact of residual connections on learning" ---------

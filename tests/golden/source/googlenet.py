@@ -6,7 +6,7 @@
     aux2         N x 1000, in training only
 
 13,378,280 parameters (6,998,552 in inference), 1,582,671,872 multiply-accumulates for one sample.
-Written by netdsl from googlenet.net, checksum 8a9a9f9b99f7.
+Written by netdsl from googlenet.net, checksum fb64b2bee0e5.
 """
 
 from __future__ import annotations
@@ -89,12 +89,16 @@ class GoogLeNet(nn.Module):
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
-        self.pool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.lrn1 = nn.LocalResponseNorm(5, alpha=0.0005, beta=0.75, k=2.0)
-        self.conv2 = nn.Conv2d(64, 64, 1)
-        self.conv3 = nn.Conv2d(64, 192, 3, padding=1)
-        self.lrn2 = nn.LocalResponseNorm(5, alpha=0.0005, beta=0.75, k=2.0)
-        self.pool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.conv1_pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.conv1_lrn = nn.LocalResponseNorm(5, alpha=0.0005, beta=0.75, k=2.0)
+        self.conv2 = nn.Sequential(
+            nn.Conv2d(64, 64, 1),
+            nn.ReLU(),
+            nn.Conv2d(64, 192, 3, padding=1),
+            nn.ReLU(),
+            nn.LocalResponseNorm(5, alpha=0.0005, beta=0.75, k=2.0),
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),
+        )
         self.a3 = Inception(192, 64, 96, 128, 16, 32, 32)
         self.b3 = Inception(256, 128, 128, 192, 32, 96, 64)
         self.b3_pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
@@ -119,12 +123,9 @@ class GoogLeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutput:
         x = F.relu(self.conv1(x))  # 64 x 112 x 112, googlenet.net:6
-        x = self.pool1(x)  # 64 x 56 x 56, googlenet.net:6
-        x = self.lrn1(x)  # 64 x 56 x 56, googlenet.net:6
-        x = F.relu(self.conv2(x))  # 64 x 56 x 56, googlenet.net:7
-        x = F.relu(self.conv3(x))  # 192 x 56 x 56, googlenet.net:7
-        x = self.lrn2(x)  # 192 x 56 x 56, googlenet.net:7
-        x = self.pool2(x)  # 192 x 28 x 28, googlenet.net:7
+        x = self.conv1_pool(x)  # 64 x 56 x 56, googlenet.net:6
+        x = self.conv1_lrn(x)  # 64 x 56 x 56, googlenet.net:6
+        x = self.conv2(x)  # 192 x 28 x 28, googlenet.net:7
         x = self.a3(x)  # 256 x 28 x 28, googlenet.net:8
         x = self.b3(x)  # 480 x 28 x 28, googlenet.net:9
         x = self.b3_pool(x)  # 480 x 14 x 14, googlenet.net:9
