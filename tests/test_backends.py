@@ -267,3 +267,20 @@ def test_no_backend_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
         load_backend("torch")
     with pytest.raises(UsageError, match="the suffixes are none"):
         backend_for(".py")
+
+
+def test_the_library_is_python_that_runs() -> None:
+    """What generated files bring along is a module of its own, and each name that is offered is in it or a variant."""
+    pytest.importorskip("torch")
+    import netdsl_torch.library as library
+    from netdsl_torch.rules.helpers import HELPERS, VARIANTS
+
+    own = {name for name, value in vars(library).items() if getattr(value, "__module__", "") == library.__name__}
+    variants = {
+        name.replace(part, other)
+        for name in own
+        for part, others in VARIANTS.items()
+        if part in name
+        for other in others
+    }
+    assert own | variants == set(HELPERS)

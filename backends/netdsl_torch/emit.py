@@ -17,7 +17,7 @@ from netdsl_torch.classes import Class, Plan
 from netdsl_torch.forward import Comment, Forward
 from netdsl_torch.layout import laid_out
 from netdsl_torch.names import class_name, fields, free_class_name
-from netdsl_torch.rules import HELPERS, rule_of
+from netdsl_torch.rules import brought_along, rule_of
 
 if TYPE_CHECKING:
     from netdsl.net import Net
@@ -95,8 +95,7 @@ class Module:
         return "\n".join(lines)
 
     def helpers(self, body: str) -> list[str]:
-        names = sorted(set(re.findall(r"\b\w+(?=\()", body)) & set(HELPERS))
-        return [text.rstrip() for text in [*(HELPERS[name] for name in names), *self.plan.initial.helpers()]]
+        return [text.rstrip() for text in [*brought_along(body), *self.plan.initial.helpers()]]
 
     # --- outputs ------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 | file             | what                                                     |
 |------------------|----------------------------------------------------------|
 | `base.py`        | the rule itself, and what rules are made with            |
-| `helpers.py`     | the classes that a generated file brings along           |
+| `helpers.py`     | the classes of `library.py` that a file brings along     |
 | others           | `RULES` of the ops in the file of that name              |
 """
 
@@ -25,7 +25,7 @@ from netdsl_torch.rules import (
     shortcut,
 )
 from netdsl_torch.rules.base import Rule
-from netdsl_torch.rules.helpers import HELPERS
+from netdsl_torch.rules.helpers import HELPERS, brought_along
 
 FAMILIES = (
     convolution,
@@ -51,4 +51,4 @@ def rule_of(op: Op) -> Rule:
     return RULES[op.name]
 
 
-__all__ = ["HELPERS", "RULES", "Rule", "rule_of"]
+__all__ = ["HELPERS", "RULES", "Rule", "brought_along", "rule_of"]
