@@ -508,6 +508,7 @@ LEARNED = {
     "layernorm": nn.LayerNorm,
     "tokens": nn.Module,
     "positions": nn.Module,
+    "layer_scale": nn.Module,
 }
 
 
