@@ -14,7 +14,7 @@ from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.ops.initial import SOURCES
 from netdsl.record import Record
-from netdsl.size import Formula, Size
+from netdsl.size import Formula, Size, TracedFloat, is_polynomial
 from netdsl.source import Span
 from netdsl.types import AXIS_NAMES
 from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of, roots
@@ -332,6 +332,8 @@ class Binder:
         if argument.kind == "number":
             if isinstance(value.value, Formula):
                 self.error("E0308", f"{argument.name} of {self.head} must be known, and `{span.text}` is {value}", span)
+            if value.trace is not None and is_polynomial(value.trace):
+                return TracedFloat(float(value.value), value.trace)
             self.rounded |= roots(value)
             return float(value.value)
         return self.whole(argument, value, span)

@@ -19,7 +19,7 @@ from netdsl.joins import Joiner
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
-from netdsl.size import Traced, complexity, symbols
+from netdsl.size import Traced, TracedFloat, complexity, symbols
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
@@ -176,7 +176,7 @@ class Elaborator(Joiner):
             if not argument.scales:
                 value = values[argument.name]
                 for part in value if isinstance(value, tuple) else (value,):
-                    if isinstance(part, Traced):
+                    if isinstance(part, Traced | TracedFloat):
                         self.builder.pin(symbols(part.trace))
 
     def add_default(self, op: type[Op], x: Tensor, span: Span) -> Tensor:

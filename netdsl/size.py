@@ -361,6 +361,24 @@ def to_python(size: Size, names: Mapping[str, str] = {}) -> str:
     return _python_sum(_terms(size), names)
 
 
+def is_polynomial(formula: Formula) -> bool:
+    """Whether there is no floor in it."""
+    return all(isinstance(atom, Sym) for monomial, _ in formula.terms for atom in monomial)
+
+
+def to_python_rate(formula: Formula, names: Mapping[str, str] = {}) -> str:
+    """A formula without floors as a Python expression over floats: `l / 108`, `0.5 + 3 * l / 4`."""
+    pieces = []
+    for monomial, c in formula.terms:
+        if not monomial:
+            pieces.append((c, repr(abs(float(c)))))
+            continue
+        symbols = [names.get(atom.name, atom.name) for atom in monomial if isinstance(atom, Sym)]
+        product = " * ".join([str(abs(c.numerator)), *symbols] if abs(c.numerator) != 1 else symbols)
+        pieces.append((c, product if c.denominator == 1 else f"{product} / {c.denominator}"))
+    return _sum(pieces)
+
+
 def _python_sum(terms: Terms, names: Mapping[str, str]) -> str:
     whole = [(monomial, int(c)) for monomial, c in terms if c.denominator == 1]
     split = [(monomial, c) for monomial, c in terms if c.denominator != 1]
@@ -455,6 +473,30 @@ class Traced(int):
 
     def __neg__(self) -> int:
         return Traced(-int(self), -self.trace)
+
+
+class TracedFloat(float):
+    """A float that remembers how it was computed, for rates: `l/108` of a block's parameter l.
+
+    It is multiplied by whole numbers (LRN's α·n); any other operation gives a plain float.
+    """
+
+    trace: Formula
+
+    def __new__(cls, value: float, trace: Formula) -> TracedFloat:
+        self = super().__new__(cls, value)
+        self.trace = trace
+        return self
+
+    def __reduce__(self) -> tuple[type[TracedFloat], tuple[float, Formula]]:
+        return TracedFloat, (float(self), self.trace)
+
+    def __mul__(self, other: float, /) -> float:
+        product = float(self) * float(other)
+        trace = self.trace * trace_of(other) if isinstance(other, int) else None
+        return TracedFloat(product, trace) if isinstance(trace, Formula) else product
+
+    __rmul__ = __mul__
 
 
 def _traced(value: int, trace: Size) -> int:

@@ -9,7 +9,7 @@ import pickle
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import pytest
 from hypothesis import assume, given
@@ -35,10 +35,12 @@ from netdsl.size import (
     evaluate,
     floor_div,
     floor_of,
+    is_polynomial,
     substitute,
     symbol,
     symbols,
     to_python,
+    to_python_rate,
     trace_of,
 )
 
@@ -306,6 +308,34 @@ def test_str_is_the_formula(a: Size, env: dict[str, int]) -> None:
 def test_text(size: Size, text: str, python: str) -> None:
     assert str(size) == text
     assert to_python(size) == python
+
+
+@given(
+    st.lists(
+        st.tuples(st.fractions(max_denominator=108), st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=4
+    ),
+    st.fixed_dictionaries({"H": st.integers(1, 99), "W": st.integers(1, 99)}),
+)
+def test_a_rate_in_python_has_the_value_of_its_formula(
+    terms: list[tuple[Fraction, int, int]], env: dict[str, int]
+) -> None:
+    """True division, so that the value need not be whole."""
+    formula: Any = 0
+    for c, h, w in terms:
+        product: Any = c
+        for factor in [H] * h + [W] * w:
+            product = product * factor
+        formula = formula + product
+    if isinstance(formula, Formula):
+        assert is_polynomial(formula)
+        assert eval(to_python_rate(formula), dict(env)) == pytest.approx(float(evaluate(formula, env)))
+
+
+def test_rates_read_like_the_text() -> None:
+    assert to_python_rate(H / 108) == "H / 108"
+    assert to_python_rate(Fraction(1, 2) - 3 * H / 4) == "0.5 - 3 * H / 4"
+    assert to_python_rate(H * W / 10, {"H": "share"}) == "share * W / 10"
+    assert not is_polynomial(floor_div(H, 2))
 
 
 def test_to_python_renames() -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from netdsl.graph import Call, Graph, Node, Repeat, Run, bodies, in_callers_terms, output_of, parts
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_python, trace_of
+from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_python, to_python_rate, trace_of
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
 from netdsl_torch.initial import Initial
@@ -99,7 +99,8 @@ class Class:
         if formula is not None:
             names = symbols(formula)
             if names <= self.own_numbers and not names & self.fixed:
-                text = to_python(formula, {name: param.name for name, param in self.roots.items()})
+                write = to_python_rate if isinstance(column[0].value, float) else to_python
+                text = write(formula, {name: param.name for name, param in self.roots.items()})
                 return (f"({text})" if column[0].factor and " " in text else text), set(names)
         values = {h.value for h in column}
         known = self.roots.get(column[0].hint)
@@ -396,6 +397,9 @@ def _growing(codes: list[Code]) -> Code:
         step = other.value - part.value
         if step == 0:
             out.append(part)
+            continue
+        if step == 1 and other.trace is None:
+            out += [part.prefix, part.replace(prefix="", default=None), " + i"]
             continue
         growth = _minus(other, part)
         trace = growth if isinstance(growth, Formula) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from netdsl.record import Record
-from netdsl.size import Formula, Size, Traced, substitute, trace_of
+from netdsl.size import Formula, Size, Traced, TracedFloat, substitute, trace_of
 
 
 class Hole(Record):
@@ -37,7 +37,8 @@ def hole(value: Size, hint: str, prefix: str = "", default: int | None = None) -
 
 def rate(value: float, hint: str, prefix: str = "", default: float | None = None) -> Hole:
     """A hole for a number that is no size: a probability, an epsilon."""
-    return Hole(float(f"{value:.12g}"), None, hint, prefix, default)
+    trace = value.trace if isinstance(value, TracedFloat) else None
+    return Hole(float(f"{value:.12g}"), trace, hint, prefix, default)
 
 
 def holes_of(code: Code) -> list[Hole]:

@@ -147,7 +147,9 @@ class Forward:
             name = self.text[v]
             if self.holder.get(name) == v and not self.is_needed(v, i) and not (role and name == "x"):
                 return name
-        return self.fresh(wanted if role else "x", i) if role or self.is_free("x", i) else self.fresh(wanted, i)
+        if role:
+            return self.fresh(wanted, i)
+        return "x" if self.is_free("x", i) else self.fresh(wanted if node.group else "y", i)
 
     def reachable(self, node: Node[TensorType]) -> list[int]:
         """The values of variables in the node's expression, the first argument first; the input `x` before others."""

@@ -43,7 +43,7 @@ class LeakyReLU(Activation):
     flag: ClassVar[str] = "leaky_relu"
     rectifier: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("slope", "positional", "number", 0.01, doc="0.01 by default"),
+        Argument("slope", "positional", "number", 0.01, scales=True, doc="0.01 by default"),
     )
 
     slope: float = 0.01

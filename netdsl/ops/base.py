@@ -29,7 +29,7 @@ class Argument(Record):
            them, one of which may be `?`), `init` (one of `words`, or the standard deviation of a normal),
            `axis` (C, D, H or W)
     Any argument but a word can also be given by name: `stride=2`.
-    scales whether the number shows in numbers of channels alone: then a class can take it as a parameter.
+    scales whether the number shows in numbers of channels, or in a rate, alone: a class can take it as a parameter.
     """
 
     name: str

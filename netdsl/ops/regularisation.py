@@ -8,8 +8,8 @@ from netdsl.ops.base import Argument, Elementwise, Op, need_spatial
 from netdsl.prove import ShapeFault
 from netdsl.types import TensorType
 
-HALF = Argument("p", "positional", "number", 0.5, doc="the share that is dropped, 0.5 by default")
-SHARE = Argument("p", "positional", "number", doc="the share that is dropped")
+HALF = Argument("p", "positional", "number", 0.5, scales=True, doc="the share that is dropped, 0.5 by default")
+SHARE = Argument("p", "positional", "number", scales=True, doc="the share that is dropped")
 
 
 class Regularisation(Elementwise):

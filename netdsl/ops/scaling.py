@@ -15,7 +15,9 @@ class Scale(Elementwise):
     name: ClassVar[str] = "scale"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("SCALE",)
-    arguments: ClassVar[tuple[Argument, ...]] = (Argument("factor", "positional", "number", doc="the factor s"),)
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("factor", "positional", "number", scales=True, doc="the factor s"),
+    )
 
     factor: float
 
