@@ -4,9 +4,9 @@
 
 Two networks of n elements on 8 x 32 x 32: `(CONV 8 relu) * n`, where all are equal, and n lines with labels and widths
 of their own. Beside the check, what one does without netdsl: the same network built on PyTorch's `meta` device, and run
-there once; and `n-orca verify` of the same chain, where n-orca is installed. Each figure is a process of its own: seconds of
-CPU time after the imports, and by how many MB its peak memory grew. A column that took longer than S seconds is not tried
-with more elements.
+there once; and `n-orca verify` of the same chain, where n-orca is installed. Each figure is a process of its own: seconds
+of CPU time after the imports, and by how many MB its peak memory grew. A column that took longer than S seconds is not
+tried with more elements.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import pairwise
 
 from netdsl.table import align
 
@@ -76,7 +77,7 @@ def with_n_orca(kind: str, n: int) -> Callable[[], object]:
         layers += [f"## layer c{i}\n- op: Conv2d({before}, {width}, 3, 1, 1)\n## layer r{i}\n- op: ReLU"]
         names += [f"c{i}", f"r{i}"]
     names.append("y")
-    flow = "".join(f"| {a} | {b} | t{i} |\n" for i, (a, b) in enumerate(zip(names, names[1:])))
+    flow = "".join(f"| {a} | {b} | t{i} |\n" for i, (a, b) in enumerate(pairwise(names)))
     head = f"# architecture Chain\n\n## tensors\n\n| Name | Shape | Dtype |\n|---|---|---|\n{shapes}\n"
     table = f"## flow\n\n| Source | Target | Tensor |\n|---|---|---|\n{flow}"
     text = head + "\n".join(layers) + f"\n## layer y [output]\n\n{table}"
