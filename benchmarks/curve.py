@@ -4,7 +4,7 @@
 
 Two networks of n elements on 8 x 32 x 32: `(CONV 8 relu) * n`, where all are equal, and n lines with labels and widths
 of their own. Beside the check, what one does without netdsl: the same network built on PyTorch's `meta` device, and run
-there once; and `n-orca verify` of the same chain, where n-orca is installed. Each figure is a process of its own: seconds
+there once; and `n-orca verify` of the same chain, where it is installed. Each figure is a process of its own: seconds
 of CPU time after the imports, and by how many MB its peak memory grew. A column that took longer than S seconds is not
 tried with more elements.
 """
