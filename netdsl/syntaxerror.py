@@ -166,6 +166,8 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
         return ["repeat with `*`: write `* 3`, not `x 3`"]
     if re.match(r"\d", shown) and re.match(r"\d[\w.]*[A-Za-z.]", _word(text, at)):
         return [f"a number needs a space before a name, and a size is `3x3` or `k x k`: `{_word(text, at)[:30]}`"]
+    if shown in ("if", "for") and line_before.endswith(("->", "+", "|", "*")):
+        return [f"`{shown}` takes all that follows it, so inside a path it stands in parentheses: `({shown} …)`"]
     if shown.lower() in _KEYWORDS and (shown in _KEYWORDS):
         return [f"`{shown}` is reserved; choose another name"]
     if text.startswith("=>", at) or shown in ("→", "⟶", ">"):
