@@ -413,6 +413,9 @@ def test_which_window_is_told_of(line: str, start: str, notes: list[str], helps:
 def test_a_pool_that_does_not_fit_may_take_everything() -> None:
     told = said(3, 5, (0, 0), 1, whole="GAP")
     assert told.helps == ("`GAP` pools over whatever size there is", "use a kernel of at most 3")
+    with pytest.raises(ShapeFault) as caught:
+        windows(3, 5, (0, 0), 1, 1, "exact", "H", Prover())
+    assert caught.value.helps == ("`pad 1` makes it fit, or use a kernel of at most 3",), "a convolution may not"
     told = said(3, 3, (0, 0), 1, dilation=2, whole="GMP")
     assert told.helps == ("`GMP` pools over whatever size there is", "use a smaller dilation")
 
