@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, nearest
-from netdsl.ops import BY_FLAG, BY_SPELLING, Argument, Join, Op
+from netdsl.ops import BY_CALL, BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.ops.initial import SOURCES
 from netdsl.record import Record
 from netdsl.size import Formula, Size, TracedFloat, is_polynomial
 from netdsl.source import Span
 from netdsl.types import AXIS_NAMES
-from netdsl.values import Num, Poison, Primitive, Scope, Value, Word, kind_of, roots
+from netdsl.values import FUNCTIONS, Num, Path, Poison, Primitive, Scope, Value, Word, kind_of, roots
 
 Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
@@ -178,8 +178,9 @@ class Binder:
                 )
             before = self.where.text[: arg.span.start - self.where.start].rstrip()
             helps = [f"write `->` between elements: `{before} -> {word}`"]
-            if word.lower() in BY_FLAG and self.op.takes_flags:
-                helps.append(f"or the flag `{word.lower()}`, in lower case")
+            flag = BY_SPELLING[word.upper()].flag
+            if flag and self.op.takes_flags:
+                helps.append(f"or the flag `{flag}`" + (", in lower case" if flag == word.lower() else ""))
             message = f"`{word}` is an element of its own here"
             self.error("E0209", message, arg.span, "expected `->` before it", tuple(helps))
         hint = self.hint(word) if self.scope.find(word) is None else ()
@@ -208,9 +209,8 @@ class Binder:
             self.flag(value.op.slot, value.op, arg.span)
             return
         if not isinstance(value, Num):
-            self.error(
-                "E0202", f"{self.head} takes numbers and words here, not {kind_of(value)}", arg.span, helps=self.usage()
-            )
+            message = f"{self.head} takes numbers and words here, not {kind_of(value)}"
+            self.error("E0202", message, arg.span, helps=self.instead(value))
         takes = [a for a in self.op.arguments if a.form in ("positional", "extent")]
         free = [a for a in takes if a.name not in self.values]
         if not free:
@@ -225,6 +225,27 @@ class Binder:
                 "E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how
             )
         self.put(free[0], value, arg.span)
+
+    def instead(self, value: Value) -> tuple[str, ...]:
+        """What to write where a block was given for a number. A call of an unknown name is an error of its own."""
+        expr = value.expr if isinstance(value, Path) else None
+        if isinstance(expr, t.Extent):
+            return ("a size such as `3x3` is no value: give its number as `k`, and write `k x k` where it is used",)
+        if not isinstance(expr, t.Call):
+            return self.usage()
+        name = expr.head.id
+        op = BY_SPELLING.get(name.upper())
+        if self.scope.find(name) is not None or name in BY_CALL:
+            return ("a block gives a tensor; numbers come from arithmetic, which is written out where it is needed",)
+        if op is None:
+            functions = f"functions of numbers are {', '.join(f'`{name}`' for name in FUNCTIONS)}"
+            self.error("E0201", f"unknown name `{name}`", expr.head.span, helps=(functions,))
+        if op.flag and op.arguments and self.op.takes_flags:
+            inside = f"({', '.join(arg.span.text for arg in expr.args)})"
+            given = f"{op.arguments[0].name}={inside[1:-1]}" if len(expr.args) == 1 else "…"
+            line = f"default {name.upper()} {given}"
+            return (f"a flag has the arguments of its `default` line: `{line}`, and `{op.flag}` here",)
+        return self.usage()
 
     def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
         argument = self.named.get(name)
@@ -256,6 +277,12 @@ class Binder:
             return (f"words are in lower case: `{word.lower()}`",)
         if re.fullmatch(r"[A-Za-z_]\w*x[A-Za-z_]\w*", word) and len(word) <= 5:
             return (f"a size of two names has spaces: `{word[0]} x {word[-1]}`",)
+        for flag in self.flags:
+            if flag.op is not None and word in [a.name for a in flag.op.arguments]:
+                text = f"default {flag.op.spellings[0]} {word}=…"
+                return (
+                    f"`{word}` belongs to `{flag.span.text}`; a flag has the arguments of its `default` line: `{text}`",
+                )
         if word in ("activation", "act", "norm", "normalization"):
             return ("a norm or an activation is a word alone: `CONV 64 bn relu`",)
         return ()

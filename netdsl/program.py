@@ -265,8 +265,22 @@ def prelude() -> Prelude:
     return Prelude()
 
 
+_SEPARABLE = "a filter for each channel is `CONV depthwise`; separable: `CONV depthwise -> CONV 64 1x1`"
+ELSEWHERE = {
+    **dict.fromkeys(("sepconv", "separableconv", "separable_conv", "separableconv2d"), _SEPARABLE),
+    **dict.fromkeys(("dwconv", "depthwiseconv", "depthwise_conv", "depthwiseconv2d"), _SEPARABLE),
+    **dict.fromkeys(("bneck", "inverted_residual", "invertedresidual"), "an inverted residual is `mbconv`"),
+    **dict.fromkeys(("mha", "mhsa", "multihead_attention", "multiheadattention"), "it is `ATTENTION heads`"),
+    **dict.fromkeys(("skip", "shortcut"), "what comes in is `identity`: `identity + (…)`"),
+    "global": "`GAP` is the mean over all of space, `GMP` the largest value",
+}
+"""Names of papers and other libraries whose nearest name here is another thing."""
+
+
 def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
     """Help for a name that nothing has: the nearest one, written as it is written."""
+    if name.lower() in ELSEWHERE:
+        return (ELSEWHERE[name.lower()],)
     close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *BY_CALL, *FUNCTIONS, *STATEMENTS])
     return (
         (f"did you mean `{close}`?",)

@@ -12,7 +12,7 @@ from netdsl.evaluate import short, ungroup
 from netdsl.graph import Call, Repeat, Run
 from netdsl.size import Formula, trace_of
 from netdsl.types import Draft, TensorType
-from netdsl.values import Num, Overflow, Path, Poison, Scope, arithmetic, kind_of, roots
+from netdsl.values import Num, Overflow, Path, Poison, Scope, Word, arithmetic, kind_of, roots
 
 
 class Repeater(Applier):
@@ -32,7 +32,10 @@ class Repeater(Applier):
                 whole = isinstance(value, Num) and not isinstance(value.value, Formula)
                 code = "E0308" if isinstance(value, Num) and not whole else "E0202"
                 shown = f"{value}" if isinstance(value, Num) else kind_of(value)
-                self.fail(code, f"a repeat needs a whole number, and `{short(item)}` is {shown}", item.span)
+                block = not isinstance(value, Num | Word)
+                helps = ("outputs are multiplied by `product(f, g)`; `gate(g)` scales the input by what g gives",)
+                message = f"a repeat needs a whole number, and `{short(item)}` is {shown}"
+                self.fail(code, message, item.span, helps=helps if block else ())
                 return self.failed()
             if value.value < 1:
                 self.fail(
@@ -73,7 +76,14 @@ class Repeater(Applier):
             bounds.append(value.value)
         first, last = bounds
         if last < first:
-            self.fail("E0401", f"`for` from {first} to {last} has no step", expr.first.span.to(expr.last.span))
+            leave_out = "leave it out where there is nothing to do: `if n > 0 then (for i in 1..n do …) else identity`"
+            count_down = f"it counts up: `{last}..{first}`, and down with `{first + last} - i` in its body"
+            self.fail(
+                "E0401",
+                f"`for` from {first} to {last} has no step",
+                expr.first.span.to(expr.last.span),
+                helps=(leave_out if last == first - 1 else count_down,),
+            )
             return self.failed()
         if last - first >= MAX_STEPS:
             raise Stop(

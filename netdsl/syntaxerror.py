@@ -112,6 +112,8 @@ def syntax_error(source: Source, text: str, error: Any) -> tuple[Diagnostic, int
         at, length = reserved.start(), len(reserved[1])
     shown = "" if ended else text[at : at + length]
     hints = _hints(text, at, shown)
+    if not hints and "ELSE" in (getattr(error, "accepts", None) or ()):
+        hints = ["an `if` has an `else`: `if … then … else identity`"]
     code = "E0101"
     if hints and hints[0].startswith("a number needs"):
         code = "E0102"
@@ -168,6 +170,8 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
         return [f"a number needs a space before a name, and a size is `3x3` or `k x k`: `{_word(text, at)[:30]}`"]
     if shown in ("if", "for") and line_before.endswith(("->", "+", "|", "*")):
         return [f"`{shown}` takes all that follows it, so inside a path it stands in parentheses: `({shown} …)`"]
+    if found := _misplaced(text, at, shown, line, line_before):
+        return [found]
     if shown.lower() in _KEYWORDS and (shown in _KEYWORDS):
         return [f"`{shown}` is reserved; choose another name"]
     if text.startswith("=>", at) or shown in ("→", "⟶", ">"):
@@ -195,6 +199,23 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
     if shown == ")" and at in unmatched(text)[1]:
         return ["this parenthesis was never opened"]
     return []
+
+
+def _misplaced(text: str, at: int, shown: str, line: str, line_before: str) -> str:
+    """The repair where something stands in the wrong place that is right in another; "" where it is not that."""
+    if shown in ("do", ":", "{") and re.search(r"\bfor\s+\w+\s+in\b", line_before):
+        return "`for` counts from a number to another: `for i in 1..4 do CONV (8*i)`"
+    if shown in ("let", "=") and re.fullmatch(r"\s*\w*", line_before) and unmatched(text[:at])[0]:
+        if shown == "let":
+            return "inside parentheses nothing has a name; a number of a block is a parameter: `block f(c, half=c/2)`"
+        return "inside parentheses nothing has a label; what two branches share stands before both: `shared -> (a | b)`"
+    if re.compile(r"(?<=[\w)])//").match(text, at) or (shown == "/" and re.search(r"[\w)]/$", line_before)):
+        return "whole numbers are divided by `floor(a/b)`"
+    if shown == "%":
+        return "the remainder of a/b is `a - b*floor(a/b)`"
+    if default := re.match(r"default\s+([a-z]\w*)\s*$", line_before):
+        return f"it needs a primitive: `default CONV {default[1]}`"
+    return ""
 
 
 def unmatched(text: str) -> tuple[list[int], list[int]]:

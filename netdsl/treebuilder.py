@@ -237,9 +237,13 @@ class TreeBuilder:
         ways = []
         if op == "*" and not rest:
             ways.append(f"`({left.span.text}) * {right.span.text}`")
-        if not isinstance(last, t.Stride | t.Keyword | t.Extent):
-            ways.append(f"`{head}({last.span.text}{op}{first.span.text}){rest}`")
-        if op == "/" and isinstance(left.head, t.Name) and takes_stride(left.head.id):
+        if isinstance(last, t.Keyword):
+            head += self.source.text[last.span.start : last.value.span.start]
+        if not isinstance(last, t.Stride | t.Extent):
+            value = last.value if isinstance(last, t.Keyword) else last
+            ways.append(f"`{head}({value.span.text}{op}{first.span.text}){rest}`")
+        strided = any(isinstance(arg, t.Stride) for arg in left.args)
+        if op == "/" and isinstance(left.head, t.Name) and takes_stride(left.head.id) and not strided:
             ways.append(f"`{left.span.text} /{right.span.text}` (a stride)")
         self.fault(
             "E0104",

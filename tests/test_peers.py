@@ -24,6 +24,8 @@ from modules import without_dropout  # noqa: E402
 from references import classic, dense, inception, modern, recurrent, residual, segmentation  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from netdsl_torch.weights import parts_first  # noqa: E402
+
 LIBRARIES: list[Any] = []
 """Kept alive: what a library has declared goes with it."""
 
@@ -66,30 +68,25 @@ def tensors(result: Any) -> tuple[Tensor, ...]:
 def copy_by_structure(ours: nn.Module, peer: nn.Module) -> None:
     """Gives the peer our weights. Parameters and buffers must have the same order, last names, and shapes but for axes of
     length one: a 1x1 convolution is a linear layer."""
-    mine, theirs = ours.state_dict(), in_our_order(peer.state_dict())
+    mine = ours.state_dict()
+    theirs = in_our_order(mine, peer.state_dict())
     assert [last_name(name) for name in mine] == [last_name(name) for name in theirs]
-    assert [value.squeeze().shape for value in mine.values()] == [value.squeeze().shape for value in theirs.values()]
+    assert shapes(mine) == shapes(theirs)
     pairs = zip(theirs.items(), mine.values(), strict=True)
     peer.load_state_dict({name: value.reshape(its.shape) for (name, its), value in pairs})
 
 
+def in_our_order(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the peer declares them, or, where those are not our shapes, a module's own tensors after its parts."""
+    return theirs if shapes(mine) == shapes(theirs) else parts_first(theirs)
+
+
+def shapes(named: dict[str, Tensor]) -> list[torch.Size]:
+    return [value.squeeze().shape for value in named.values()]
+
+
 def last_name(name: str) -> str:
-    return "weight" if name.endswith(LAYER_SCALE) else name.rpartition(".")[2]
-
-
-LAYER_SCALE = ".layer_scale"
-
-
-def in_our_order(named: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Where a module has a parameter besides its parts, PyTorch lists it first: the factors that end a block of ConvNeXt."""
-    held: dict[str, Tensor] = {}
-    found: dict[str, Tensor] = {}
-    for name, value in named.items():
-        if held and not name.startswith(next(iter(held)).removesuffix(LAYER_SCALE)):
-            found |= held
-            held = {}
-        (held if name.endswith(LAYER_SCALE) else found)[name] = value
-    return found | held
+    return name.rpartition(".")[2].replace("layer_scale", "weight")
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -126,7 +123,7 @@ def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> N
     targets = [torch.randn_like(y) for y in wanted]
     for outputs in (found, wanted):
         torch.stack([(y * t).sum() for y, t in zip(outputs, targets, strict=True)]).sum().backward()
-    theirs = in_our_order(dict(peer.named_parameters()))
+    theirs = in_our_order(dict(ours.named_parameters()), dict(peer.named_parameters()))
     for a, b in zip(ours.parameters(), theirs.values(), strict=True):
         assert a.requires_grad == b.requires_grad
         if not a.requires_grad:
@@ -169,12 +166,9 @@ def last_declared(peer: nn.Module, *names: str) -> nn.Module:
 
 
 def regnet(models: Any) -> nn.Module:
-    """torchvision computes the widths with tensors, and declares the projection of a block before its branch."""
+    """torchvision computes the widths with tensors."""
     with torch.device("cpu"):
         peer: nn.Module = models.regnet_y_400mf()
-    for part in peer.modules():
-        if isinstance(getattr(part, "proj", None), nn.Module):
-            last_declared(part, "proj")
     return peer
 
 

@@ -132,7 +132,15 @@ def test_a_label_that_is_not_there(net: netdsl.Net, other: nn.Module) -> None:
         net.compile(weights=other, fresh=["haed"])
 
 
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
+def test_a_modules_own_tensors_may_stand_before_its_parts() -> None:
+    from netdsl_torch.weights import parts_first
+
+    names = ["token", "0.scale", "0.conv.weight", "0.conv.bias", "0.mlp.0.weight", "1.weight", "1.bias"]
+    order = ["0.conv.weight", "0.conv.bias", "0.mlp.0.weight", "0.scale", "1.weight", "1.bias", "token"]
+    assert list(parts_first(dict.fromkeys(names, torch.zeros(1)))) == order
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny"])
 def test_torchvisions_weights(name: str) -> None:
     peer = getattr(torchvision_models(), name)().eval()
     module = netdsl.load(name).compile(weights=peer).eval()

@@ -40,7 +40,7 @@ def load_weights(module: nn.Module, weights: Weights, fresh: Iterable[str] = ())
     theirs, ours = state_of(weights), module.state_dict()
     kept = kept_by(ours, fresh)
     if theirs.keys() != ours.keys():
-        theirs = matched(ours, theirs, kept)
+        theirs = matched_in_some_order(ours, theirs, kept)
     theirs = {name: value for name, value in theirs.items() if name not in kept}
     for name, value in theirs.items():
         if not fits(ours[name], value):
@@ -83,6 +83,37 @@ def kept_by(ours: Mapping[str, Tensor], labels: Iterable[str]) -> set[str]:
             raise WeightsError(f"nothing in the network is called `{label}`" + (f": `{close}`?" if close else ""))
         kept |= found
     return kept
+
+
+def matched_in_some_order(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], kept: Container[str]
+) -> dict[str, Tensor]:
+    """Their tensors under our names, in the order of declaration, or with a module's own tensors after its parts."""
+    try:
+        return matched(ours, theirs, kept)
+    except WeightsError:
+        try:
+            return matched(ours, parts_first(theirs), kept)
+        except WeightsError:
+            pass
+        raise
+
+
+def parts_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict has a module's own tensors before those of its parts; here they follow, as ConvNeXt's factors do.
+
+    `0.scale`, `0.conv.weight`, `1.weight` → `0.conv.weight`, `0.scale`, `1.weight`
+    """
+    names = list(state)
+    last = {module: i for i, name in enumerate(names) for module in modules_around(name)}
+    order = sorted(names, key=lambda name: (last[name.rpartition(".")[0]], -name.count(".")))
+    return {name: state[name] for name in order}
+
+
+def modules_around(name: str) -> list[str]:
+    """`a.b.weight` → "", `a`, `a.b`."""
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(len(parts))]
 
 
 def matched(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], kept: Container[str]) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ class HardSwish(Activation):
     """y = x·min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
 
     name: ClassVar[str] = "hard_swish"
-    spellings: ClassVar[tuple[str, ...]] = ("HARD_SWISH", "HARDSWISH")
+    spellings: ClassVar[tuple[str, ...]] = ("HARD_SWISH", "HARDSWISH", "HSWISH", "H_SWISH")
     flag: ClassVar[str] = "hard_swish"
     rectifier: ClassVar[bool] = True
 

@@ -113,7 +113,9 @@ class Gate(Join):
             raise JoinFault("E0302", message, (0, 1), helps=(f"a gate is C, or has {_counted(x.rank)}",))
         for axis, size, factor in zip(x.axes, x.shape, gate.shape):
             if factor != 1:
-                agree(size, factor, "E0302", f"{message}: {axis} is {factor}, neither {size} nor 1", (0, 1), prove)
+                said = f"{message}: {axis} is {factor}, neither {size} nor 1"
+                inner = f"it needs {size} channels; `C` in a gate is what comes in there: a block's `c=C` keeps its own"
+                agree(size, factor, "E0302", said, (0, 1), prove, (inner,) if axis == "C" else ())
         return x
 
 
@@ -204,9 +206,11 @@ class JoinFault(ShapeFault):
         self.pair = pair
 
     @classmethod
-    def limited(cls, code: str, message: str, pair: tuple[int, int], limit: str) -> JoinFault:
+    def limited(
+        cls, code: str, message: str, pair: tuple[int, int], limit: str, helps: tuple[str, ...] = ()
+    ) -> JoinFault:
         """The fault where it holds for some sizes only, which `limit` says."""
-        return cls(code, message, pair, (limit,) if limit else ())
+        return cls(code, message, pair, (limit,) if limit else (), helps)
 
 
 def same_rank(first: TensorType, other: TensorType, what: str, code: str, i: int) -> None:
@@ -214,14 +218,16 @@ def same_rank(first: TensorType, other: TensorType, what: str, code: str, i: int
         raise JoinFault(code, f"{what} inputs have different numbers of axes: {first} and {other}", (0, i))
 
 
-def agree(a: Size, b: Size, code: str, message: str, pair: tuple[int, int], prove: Prover) -> None:
+def agree(
+    a: Size, b: Size, code: str, message: str, pair: tuple[int, int], prove: Prover, helps: tuple[str, ...] = ()
+) -> None:
     """Proves that two sizes are equal; where that limits an open size, the reason names both sides."""
     names = [prove.subjects[i] if i < len(prove.subjects) else f"input {i + 1}" for i in pair]
     prove.equal(
         a,
         b,
         f"`{names[0]}` is {a}, `{names[1]}` is {b}",
-        partial(JoinFault.limited, code, message, pair),
+        partial(JoinFault.limited, code, message, pair, helps=helps),
     )
 
 
