@@ -1767,6 +1767,26 @@ def test_any_name_can_be_a_label(label: str) -> None:
     assert_means_its_graph(net, module)
 
 
+@pytest.mark.parametrize("label", ["crop_to", "FractalJoin", "begun"])
+def test_no_label_hides_what_the_file_brings_along(label: str) -> None:
+    net = loads(f"""
+        net t
+        input {label} = 3 x 9 x 9
+        input b = 3 x 7 x 7
+        (crop({label}, b) + join(b, b -> RELU)) -> CROP 5 -> MAXPOOL 2x2 /2 pad_after=1 ceil
+    """)
+    assert_means_its_graph(net, net.compile())
+    net = loads(f"""
+        net t
+        input 3 x 9 x 9
+        {label} = CONV 4
+        CONV 4 valid
+        (crop({label}, identity) + join(identity, RELU)) * 2
+        crop({label}, identity) -> CROP 5 -> MAXPOOL 2x2 /2 pad_after=1 ceil
+    """)
+    assert_means_its_graph(net, net.compile())
+
+
 @pytest.mark.parametrize(
     "label", [*PYTHON_WORDS[:2], *MODULE_WORDS[:4], "self", "F", "_fields", "_a", "count", "index", "é"]
 )

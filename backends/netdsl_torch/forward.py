@@ -8,7 +8,7 @@ from netdsl.graph import Graph, Node, Repeat, parts
 from netdsl.ops import Gate, Join, Op
 from netdsl.types import TensorType
 from netdsl_torch.names import LOCALS, MODULE_NAMES, unique
-from netdsl_torch.rules import rule_of
+from netdsl_torch.rules import HELPERS, rule_of
 
 Body = Graph[TensorType]
 Comment = Callable[[Node[TensorType]], str]
@@ -24,7 +24,7 @@ class Forward:
         self, body: Body, comment: Comment, attributes: dict[str, str], order: list[int], taken: frozenset[str]
     ) -> None:
         self.body, self.comment, self.attributes = body, comment, attributes
-        self.reserved = LOCALS | MODULE_NAMES | taken
+        self.reserved = LOCALS | MODULE_NAMES | HELPERS.keys() | taken
         self.position = {i: at for at, i in enumerate(order)}
         self.uses: dict[int, list[int]] = {}
         for i in order:
