@@ -1,20 +1,21 @@
 """The primitives: every op the compiler knows, by the names people write.
 
-| file             | ops                                                                  |
-|------------------|----------------------------------------------------------------------|
-| `convolution.py` | CONV, DECONV                                                         |
-| `pooling.py`     | MAXPOOL, AVGPOOL, their adaptive forms, GAP, GMP                     |
-| `initial.py`     | from what weights start: an argument of those that learn            |
-| `linear.py`      | FC, FLATTEN                                                          |
-| `geometry.py`    | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE                |
-| `sequence.py`    | RNN, GRU, LSTM, ATTENTION, EMBED, TOKENS, POSITIONS                  |
-| `activation.py`  | RELU and the others, SOFTMAX                                         |
-| `normalisation.py` | BN, LN, GN, IN, LRN                                                            |
-| `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH             |
-| `scaling.py`     | SCALE, LAYER_SCALE                                                   |
-| `join.py`        | the ops behind `+`, `|`, `mean(…)`, `gate(…)` and their like         |
-| `resize.py`      | UPSAMPLE                                                             |
-| `shortcut.py`    | the zero channels of `match_pad`                                     |
+| file                | what                                                                   |
+|---------------------|------------------------------------------------------------------------|
+| `convolution.py`    | CONV, DECONV                                                           |
+| `pooling.py`        | MAXPOOL, AVGPOOL, their adaptive forms, GAP, GMP                       |
+| `linear.py`         | FC, FLATTEN                                                            |
+| `geometry.py`       | CROP, PAD, SLICE, RESHAPE, TRANSPOSE, CHANNEL_SHUFFLE; zero channels   |
+| `sequence.py`       | RNN, GRU, LSTM, ATTENTION, EMBED, TOKENS, POSITIONS                    |
+| `activation.py`     | RELU and the others, SOFTMAX                                           |
+| `normalisation.py`  | BN, LN, GN, IN, LRN                                                    |
+| `regularisation.py` | DROPOUT, SPATIAL_DROPOUT, STOCHASTIC_DEPTH, DROP_PATH                  |
+| `scaling.py`        | SCALE, LAYER_SCALE                                                     |
+| `resize.py`         | UPSAMPLE                                                               |
+| `join.py`           | the ops behind `+`, `|`, `mean(…)`, `gate(…)` and their like           |
+| `base.py`           | what an op is, and what several of them ask of their input             |
+| `window.py`         | how many windows fit: the formula of convolutions and pools            |
+| `initial.py`        | from what weights start: an argument of convolutions and FC            |
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from netdsl.ops.activation import (
 )
 from netdsl.ops.base import Argument, Op, Weight
 from netdsl.ops.convolution import Conv, ConvTranspose
-from netdsl.ops.geometry import ChannelShuffle, Crop, Pad, Reshape, Slice, Transpose
+from netdsl.ops.geometry import ChannelShuffle, Crop, Pad, PadChannels, Reshape, Slice, Transpose
 from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product
 from netdsl.ops.linear import Flatten, Linear
 from netdsl.ops.normalisation import LRN, BatchNorm, GroupNorm, InstanceNorm, LayerNorm
@@ -55,7 +56,6 @@ from netdsl.ops.sequence import (
     SinusoidalPositions,
     Tokens,
 )
-from netdsl.ops.shortcut import PadChannels
 
 OPS: tuple[type[Op], ...] = (
     Conv,

@@ -6,7 +6,6 @@ import math
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Extent, Op, axis_index, need_spatial, per_axis
-from netdsl.ops.shortcut import PadChannels
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import AXES, TensorType
@@ -165,6 +164,25 @@ class Pad(Op):
         sides = [f"{before}" if before == after else f"{before}+{after}" for before, after in self.padding]
         size = sides[0] if len(set(sides)) == 1 else "x".join(sides)
         return size + (f" {self.mode}" if self.mode != "zeros" else "")
+
+
+class PadChannels(Op):
+    """C x H x W → (C + n) x H x W: n channels of zeros at the end (He et al. 2015, §3.3, option A).
+
+    `PAD channels=n` makes it, and `match_pad`.
+    """
+
+    name: ClassVar[str] = "pad_channels"
+    linear: ClassVar[bool] = True
+
+    channels: int
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        (x,) = inputs
+        return TensorType((x.channels + self.channels, *x.spatial))
+
+    def describe(self) -> str:
+        return f"+{self.channels}"
 
 
 class Slice(Op):

@@ -22,7 +22,6 @@ from netdsl_torch.rules import (
     resize,
     scaling,
     sequence,
-    shortcut,
 )
 from netdsl_torch.rules.base import Rule
 from netdsl_torch.rules.helpers import HELPERS, brought_along
@@ -38,7 +37,6 @@ FAMILIES = (
     scaling,
     regularisation,
     resize,
-    shortcut,
     join,
 )
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}

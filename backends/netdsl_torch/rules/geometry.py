@@ -49,6 +49,7 @@ def permuted(op: Any, inputs: Types, args: Sequence[str]) -> str:
 RULES = {
     "crop": Rule(crop),
     "pad": Rule(pad),
+    "pad_channels": Rule(lambda op, inputs: ("PadChannels(", hole(op.channels, "channels"), ")")),
     "slice": Rule(slice_),
     "channel_shuffle": Rule(lambda op, inputs: ("nn.ChannelShuffle(", hole(op.groups, "groups"), ")")),
     "reshape": Rule(reshape),
