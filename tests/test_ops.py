@@ -135,6 +135,7 @@ def test_one_and_three_axes() -> None:
     assert layer("MAXPOOL k=3", "6 x 9").op.describe() == "k=3 /3"
     assert layer("CONV 4 3x1x5 /1x2x1", "6 x 9 x 12 x 5").op.describe() == "3x1x5 /1x2x1"
     assert layer("DECONV 4", "6 x 2 x 3 x 4").type.shape == (4, 4, 6, 8)
+    assert layer("crop(CONV 4, POOL 2x2x2, offset=1x0x1)", "6 x 4 x 6 x 8").op.describe() == "offset 1x0x1"
 
 
 def test_ops_that_take_no_attributes_are_equal() -> None:

@@ -135,13 +135,13 @@ def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:
     written = "x".join(map(str, value))
     raise ShapeFault(
         "E0307",
-        f"{what} {written} has {_axes(len(value))}, the input has {rank}",
+        f"{what} {written} has {counted_axes(len(value))}, the input has {rank}",
         f"{what} {written}",
         helps=(f"write one number for each of H and W: `{'x'.join(map(str, value[:1] * rank))}`",) if rank else (),
     )
 
 
-def _axes(n: int) -> str:
+def counted_axes(n: int) -> str:
     return f"{n} {'axis' if n == 1 else 'axes'}"
 
 
@@ -179,9 +179,31 @@ def known_channels(op: str, x: TensorType) -> int:
     )
 
 
-def divisors(n: int) -> list[int]:
-    """All of them, of a number that is not too large; else 1 alone."""
-    return [d for d in range(1, n + 1) if n % d == 0] if n < 100_000 else [1]
+def need_share(what: str, value: float, helps: tuple[str, ...] = ()) -> float:
+    """The share that is dropped: not all."""
+    if 0 <= value < 1:
+        return value
+    raise ShapeFault("E0202", f"{what} must be at least 0 and less than 1, not {value:g}", helps=helps)
+
+
+def nearest_divisors(n: int, wanted: int) -> list[int]:
+    """The two divisors of n that are closest to a number, the closest first; of a very large n, 1 alone."""
+    found = [d for d in range(1, n + 1) if n % d == 0] if n < 100_000 else [1]
+    return sorted(found, key=lambda d: abs(d - wanted))[:2]
+
+
+def divisible_by(size: Size, wanted: int) -> tuple[str, ...]:
+    """A help: the divisors of a size on both sides of a number that is none."""
+    if not isinstance(size, int) or size > 10**6:
+        return ()
+    below = next(n for n in range(min(wanted, size), 0, -1) if size % n == 0)
+    above = next((n for n in range(wanted, size + 1) if size % n == 0), below)
+    return (f"{size} is divisible by {' and '.join(map(str, dict.fromkeys([below, above])))}",)
+
+
+def brief(extent: tuple[int, ...]) -> str:
+    """`2x1`, and `2` where all axes agree."""
+    return "x".join(map(str, extent if len(set(extent)) > 1 else extent[:1]))
 
 
 def written(extent: tuple[int, ...]) -> str:

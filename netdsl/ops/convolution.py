@@ -6,7 +6,17 @@ import math
 from functools import partial
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, Weight, divisors, known_channels, need_spatial, per_axis, written
+from netdsl.ops.base import (
+    Argument,
+    Op,
+    Weight,
+    brief,
+    known_channels,
+    nearest_divisors,
+    need_spatial,
+    per_axis,
+    written,
+)
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
@@ -124,7 +134,7 @@ class Conv(Window):
     def describe(self) -> str:
         words = [written(self.kernel)]
         if set(self.stride) != {1}:
-            words.append("/" + "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1])))
+            words.append(f"/{brief(self.stride)}")
         if set(self.dilation) != {1}:
             words.append(f"dilation {'x'.join(map(str, self.dilation))}")
         if self.groups > 1:
@@ -270,8 +280,7 @@ def nothing_left(axis: str, worked: str, limit: str) -> ShapeFault:
 def check_groups(channels: int, out_channels: int, groups: int) -> None:
     if channels % groups == 0 and out_channels % groups == 0:
         return
-    both = math.gcd(channels, out_channels)
-    closest = sorted(divisors(both), key=lambda g: abs(g - groups))[:2]
+    closest = nearest_divisors(math.gcd(channels, out_channels), groups)
     which = "input" if channels % groups else "output"
     count = channels if channels % groups else out_channels
     raise ShapeFault(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Extent, Op, axis_index, need_spatial, per_axis
+from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, need_spatial, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import AXES, TensorType
@@ -213,7 +213,7 @@ class Slice(Op):
                     "E0308",
                     f"stop of SLICE must be known, or the end of the axis, and it is {stop}",
                     f"{axis} is {size}",
-                    helps=(f"`SLICE {start} {axis} axis={axis}` goes to the end",),
+                    helps=(_to_the_end(start, axis),),
                 )
             return cls(start, None, axis)
         if start >= stop:
@@ -231,7 +231,6 @@ class Slice(Op):
         stop = size if self.stop is None else self.stop
         reach = self.start + 1 if self.stop is None else self.stop
         what = f"SLICE {self.start} {stop}"
-        helps = (f"`SLICE {self.start} {self.axis}` goes to the end",) if at == 0 else ()
         prove.at_least(
             size,
             reach,
@@ -241,13 +240,17 @@ class Slice(Op):
                 f"{what} goes beyond the end: {self.axis} = {size}",
                 f"{self.axis} is {size}",
                 notes=tuple(filter(None, [limit])),
-                helps=helps or (f"`SLICE {self.start} {self.axis} axis={self.axis}` goes to the end",),
+                helps=(_to_the_end(self.start, self.axis),),
             ),
         )
         return TensorType((*x.shape[:at], stop - self.start, *x.shape[at + 1 :]))
 
     def describe(self) -> str:
         return f"{self.axis} {self.start}..{'' if self.stop is None else self.stop}"
+
+
+def _to_the_end(start: int, axis: str) -> str:
+    return f"`SLICE {start} {axis}{'' if axis == 'C' else f' axis={axis}'}` goes to the end"
 
 
 class ChannelShuffle(Op):
@@ -277,22 +280,13 @@ class ChannelShuffle(Op):
                 f"{x.channels} channels do not make {self.groups} groups",
                 f"input is {x}",
                 notes=tuple(filter(None, [limit])),
-                helps=divisors(x.channels, self.groups),
+                helps=divisible_by(x.channels, self.groups),
             ),
         )
         return x
 
     def describe(self) -> str:
         return f"groups {self.groups}"
-
-
-def divisors(size: Size, wanted: int) -> tuple[str, ...]:
-    """The divisors next to the number that is none."""
-    if not isinstance(size, int) or size > 10**6:
-        return ()
-    below = next(n for n in range(min(wanted, size), 0, -1) if size % n == 0)
-    above = next((n for n in range(wanted, size + 1) if size % n == 0), below)
-    return (f"{size} is divisible by {' and '.join(map(str, dict.fromkeys([below, above])))}",)
 
 
 class Reshape(Op):
@@ -354,7 +348,7 @@ class Reshape(Op):
         """Another size for one of the axes, where that makes the product right."""
         known = [size for size in self.shape if isinstance(size, int)]
         if None in self.shape:
-            return divisors(x.elements, math.prod(known))
+            return divisible_by(x.elements, math.prod(known))
         if not isinstance(x.elements, int) or len(known) < len(self.shape):
             return ("`?` for one of the sizes stands for what is left",)
         assert isinstance(x.channels, int)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, axis_index, per_axis
+from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, need_share, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -87,9 +87,7 @@ class FractalJoin(Alike):
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
-        if not 0 <= given["drop"] < 1:
-            raise ShapeFault("E0202", f"`drop` of join must be at least 0 and less than 1, not {given['drop']:g}")
-        return cls(given["drop"])
+        return cls(need_share("`drop` of join", given["drop"]))
 
     def describe(self) -> str:
         return f"drop={self.drop:g}"
@@ -110,7 +108,7 @@ class Gate(Join):
         x, gate = inputs
         message = f"a gate of {gate} does not fit {x}"
         if gate.rank not in (1, x.rank):
-            raise JoinFault("E0302", message, (0, 1), helps=(f"a gate is C, or has {_counted(x.rank)}",))
+            raise JoinFault("E0302", message, (0, 1), helps=(f"a gate is C, or has {counted_axes(x.rank)}",))
         for axis, size, factor in zip(x.axes, x.shape, gate.shape):
             if factor != 1:
                 said = f"{message}: {axis} is {factor}, neither {size} nor 1"
@@ -188,7 +186,7 @@ class CropTo(Join):
         return TensorType((x.channels, *like.spatial))
 
     def describe(self) -> str:
-        return f"offset {'x'.join(map(str, dict.fromkeys(self.offset)))}" if self.offset else ""
+        return f"offset {brief(self.offset)}" if self.offset else ""
 
 
 class JoinFault(ShapeFault):
@@ -234,7 +232,3 @@ def agree(
 def _words(axes: list[str]) -> str:
     names = {"C": "channels", "H": "height", "W": "width", "D": "depth"}
     return " and ".join(names.get(axis, axis) for axis in axes)
-
-
-def _counted(rank: int) -> str:
-    return f"{rank} {'axis' if rank == 1 else 'axes'}"

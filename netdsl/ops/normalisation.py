@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Elementwise, Op, Weight, divisors, known_channels, need_spatial
+from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels, nearest_divisors, need_spatial
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -117,7 +117,7 @@ class GroupNorm(Affine):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         channels = known_channels("GN", inputs[0])
         if channels % self.groups:
-            near = sorted(divisors(channels), key=lambda g: abs(g - self.groups))[:2]
+            near = nearest_divisors(channels, self.groups)
             raise ShapeFault(
                 "E0306",
                 f"{self.groups} groups do not divide {channels} channels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, need_spatial, per_axis, written
+from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis, written
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
@@ -70,8 +70,8 @@ class Pool(Window):
         return TensorType((x.channels, *self.slide(x, prove, self.whole)))
 
     def describe(self) -> str:
-        stride = "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1]))
-        return f"{written(self.kernel)} /{stride}" + (f" {self.rounding}" if self.rounding in ("floor", "ceil") else "")
+        rounding = f" {self.rounding}" if self.rounding in ("floor", "ceil") else ""
+        return f"{written(self.kernel)} /{brief(self.stride)}{rounding}"
 
 
 class MaxPool(Pool):

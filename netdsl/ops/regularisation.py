@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Elementwise, Op, need_spatial
-from netdsl.prove import ShapeFault
+from netdsl.ops.base import Argument, Elementwise, Op, need_share, need_spatial
 from netdsl.types import TensorType
 
 HALF = Argument("p", "positional", "number", 0.5, scales=True, doc="the share that is dropped, 0.5 by default")
@@ -22,10 +21,8 @@ class Regularisation(Elementwise):
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         p = given["p"]
-        if not 0 <= p < 1:
-            message = f"the share that is dropped must be at least 0 and less than 1, not {p:g}"
-            raise ShapeFault("E0202", message, helps=(f"{p:g} % is `{p / 100:g}`",) if 1 < p < 100 else ())
-        return cls(p)
+        helps = (f"{p:g} % is `{p / 100:g}`",) if 1 < p < 100 else ()
+        return cls(need_share("the share that is dropped", p, helps))
 
     def describe(self) -> str:
         return f"p={self.p:g}"

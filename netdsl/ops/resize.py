@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, need_spatial, per_axis
+from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -52,5 +52,4 @@ class Upsample(Op):
         return TensorType((x.channels, *(size * n for size, n in zip(x.spatial, self.factor))))
 
     def describe(self) -> str:
-        factor = "x".join(map(str, self.factor if len(set(self.factor)) > 1 else self.factor[:1]))
-        return f"x{factor}" if self.mode == "nearest" else f"x{factor} {self.mode}"
+        return f"x{brief(self.factor)}" + (f" {self.mode}" if self.mode != "nearest" else "")

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, Weight, known_channels
-from netdsl.ops.geometry import divisors
+from netdsl.ops.base import Argument, Op, Weight, divisible_by, known_channels, need_share
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -37,11 +36,9 @@ def _rows(x: TensorType) -> str:
     return f"or `TRANSPOSE 0x2x1 -> RESHAPE {channels * width} x {height}`: every row becomes a step"
 
 
-def rate(op: str, value: float) -> float:
-    if not 0 <= value < 1:
-        helps = ("`dropout=0.1` drops a tenth",)
-        raise ShapeFault("E0202", f"dropout of {op} must be at least 0 and less than 1, not {value:g}", helps=helps)
-    return value
+def share(op: str, given: dict[str, Any]) -> float:
+    """What `dropout` says."""
+    return need_share(f"dropout of {op}", given["dropout"], ("`dropout=0.1` drops a tenth",))
 
 
 class Recurrent(Op):
@@ -96,7 +93,7 @@ class Recurrent(Op):
             given["layers"],
             given["direction"] == "bidirectional",
             given["gives"] == "last",
-            rate(op, given["dropout"]),
+            share(op, given),
             given["bias"],
             **cls.more(given),
         )
@@ -214,7 +211,7 @@ class Attention(Op):
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_sequence("ATTENTION", x)
-        return cls(given["heads"], given["sight"] == "causal", rate("ATTENTION", given["dropout"]), given["bias"])
+        return cls(given["heads"], given["sight"] == "causal", share("ATTENTION", given), given["bias"])
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
@@ -224,7 +221,7 @@ class Attention(Op):
                 "E0306",
                 f"{channels} channels do not make {self.heads} heads",
                 f"input is {x}",
-                helps=divisors(channels, self.heads),
+                helps=divisible_by(channels, self.heads),
             )
         return x
 
