@@ -97,6 +97,8 @@ def test_an_open_size_is_no_number(line: str, message: str) -> None:
         ("CONV 8 k = 3", "CONV 8"),
         ("CONV 8 relu bn", "CONV 8 bn relu"),
         ("DROPOUT p=0.5", "DROPOUT"),
+        ("CONV (if n == 4 then 5 else 7)", "CONV 7"),
+        ("CONV (if n == 3 then 5 else 7)", "CONV 5"),
     ],
 )
 def test_two_ways_to_say_it(one: str, other: str) -> None:
