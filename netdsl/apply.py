@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from netdsl import tree as t
@@ -48,6 +49,8 @@ MAX_STEPS = 10_000
 
 Made = tuple[Call[Draft], list[Tensor], Draft]
 """A call, the tensors from outside that its body takes, and the type that comes out."""
+Runs = Callable[[t.Expr, Scope, Tensor | None], Tensor]
+"""What applies an expression, as `run` does."""
 
 
 UNDER_WAY: Any = "under way"
@@ -286,8 +289,8 @@ class Applier(Evaluator):
             scope.names[param.name] = value
         return scope
 
-    def splice(self, function: Function, expr: t.Expr, x: Tensor) -> Tensor:
-        """The block's elements become elements of the body that received the block as an argument."""
+    def splice(self, function: Function, expr: t.Expr, x: Tensor, end: Runs | None = None) -> Tensor:
+        """The block's elements become elements of the body that received the block as an argument; `end` runs them."""
         values = self.arguments(function, x, expr)
         if values is None:
             return self.failed()
@@ -300,7 +303,7 @@ class Applier(Evaluator):
             what = f"more than {MAX_SPLICED:,} applications of blocks that were passed to blocks"
             raise Stop(diagnose("E0403", what, self.trail_ends(), "the budget ends here"))
         scope = self.enter_scope(function, values, x)
-        out = self.failed() if scope is None else self.run(function.block.body, scope, x)
+        out = self.failed() if scope is None else (end or self.run)(function.block.body, scope, x)
         self.trail.pop()
         return out
 

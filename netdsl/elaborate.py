@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from netdsl import tree as t
+from netdsl.apply import Runs
 from netdsl.bind import NOTHING, Binder, Failed, complete, says_all
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
@@ -19,7 +20,7 @@ from netdsl.joins import Joiner
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
-from netdsl.size import Traced, TracedFloat, complexity, symbols
+from netdsl.size import complexity
 from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl.values import Builtin, Function, Held, Num, Path, Poison, Primitive, Scope, kind_of
@@ -58,14 +59,19 @@ class Elaborator(Joiner):
             return self.run_for(expr, scope, x)
         if isinstance(expr, t.Sum) and not self.is_number(expr, scope):
             if "-" in expr.ops:
-                self.fail("E0210", "`-` is arithmetic between numbers; blocks are summed with `+`", expr.span)
+                negative = self.is_number(expr.items[1], scope)
+                helps = ("a negative number stands in parentheses: `SCALE (-1)`",) if negative else ()
+                self.fail(
+                    "E0210", "`-` is arithmetic between numbers; blocks are summed with `+`", expr.span, helps=helps
+                )
                 return self.failed()
             return self.join(Add, expr.items, expr, scope, x)
         if isinstance(expr, t.Product) and not self.is_number(expr, scope):
             return self.run_repeat(expr, scope, x)
         return self.not_a_layer(self.evaluate(expr, scope, x), expr)
 
-    def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None) -> Tensor:
+    def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        last = len(expr.items) - 1
         for i, item in enumerate(expr.items):
             if i and (held := self.held(item, scope)) is not None:
                 self.fail(
@@ -76,7 +82,7 @@ class Elaborator(Joiner):
                     helps=(f"to add it, write `+ {short(item)}`; to join it, `| {short(item)}`",),
                 )
                 x = held
-            x = self.run(item, scope, x)
+            x = end(item, scope, x) if end is not None and i == last else self.run(item, scope, x)
         assert x is not None
         return x
 
@@ -170,15 +176,6 @@ class Elaborator(Joiner):
             self.applied[key] = steps_between(before, x)
         return x
 
-    def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
-        """Windows decide heights and widths, which carry no trace: what they follow from is fixed."""
-        for argument in op.arguments:
-            if not argument.scales:
-                value = values[argument.name]
-                for part in value if isinstance(value, tuple) else (value,):
-                    if isinstance(part, Traced | TracedFloat):
-                        self.builder.pin(symbols(part.trace))
-
     def add_default(self, op: type[Op], x: Tensor, span: Span) -> Tensor:
         """An op at its defaults, those of the net included."""
         values = complete(op, NOTHING.over(self.defaults.get(op), op), op.spellings[0], span, self.fail)
@@ -207,8 +204,8 @@ class Elaborator(Joiner):
                 message = f"the formula of {type.axes[i]} has more than {MAX_FORMULA} terms"
                 raise ShapeFault("E0403", message, helps=("give the input concrete sizes: `input 3 x 224 x 224`",))
 
-    def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None) -> Tensor:
-        out = self.run(expr.inner, scope, x)
+    def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        out = (end or self.run)(expr.inner, scope, x)
         if not self.check_assertions or not isinstance(out.type, TensorType):
             return out
         sizes: list[Num | None] = []

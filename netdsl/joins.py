@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from netdsl import tree as t
+from netdsl.apply import Runs
 from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
@@ -15,10 +16,10 @@ from netdsl.program import MATCHES
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
 from netdsl.repeat import Repeater
-from netdsl.size import Formula, ceil_div, symbols, trace_of
+from netdsl.size import Formula, Traced, TracedFloat, ceil_div, symbols, trace_of
 from netdsl.source import Span
 from netdsl.types import TensorType
-from netdsl.values import Builtin, Function, Path, Scope
+from netdsl.values import Builtin, Function, Num, Path, Scope
 
 
 class Joiner(Repeater):
@@ -31,6 +32,23 @@ class Joiner(Repeater):
     def add_default(self, op: type[Op], x: Tensor, span: Span) -> Tensor:
         """An op at its defaults, those of the net included."""
         raise NotImplementedError
+
+    def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        """The elements of a path, one after the other; `end` runs the last of them."""
+        raise NotImplementedError
+
+    def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        """`a : shape`; `end` runs what it speaks of."""
+        raise NotImplementedError
+
+    def pin_geometry(self, op: type[Op], values: dict[str, object]) -> None:
+        """Windows decide heights and widths, which carry no trace: what they follow from is fixed."""
+        for argument in op.arguments:
+            if not argument.scales:
+                value = values[argument.name]
+                for part in value if isinstance(value, tuple) else (value,):
+                    if isinstance(part, Traced | TracedFloat):
+                        self.builder.pin(symbols(part.trace))
 
     def run_join(self, kind: type[Join], expr: t.Call, scope: Scope, x: Tensor | None) -> Tensor:
         """`mean(a, b)`, `concat(a, b, axis=H)`: a join that is called by its name."""
@@ -48,6 +66,7 @@ class Joiner(Repeater):
                     binder.keyword(arg.name, arg.value, arg.span)
             self.builder.pin(binder.rounded)
             values = complete(kind, Bound(binder.values, binder.spans, ()), kind.call, expr.span, self.fail)
+            self.pin_geometry(kind, values)
         except Failed:
             return self.failed()
         if len(items) < 2:
@@ -103,19 +122,33 @@ class Joiner(Repeater):
     # --- a join of joins is one join
 
     def run_to_join(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
-        """A branch of `join(…)`. The block that it ends in is spliced in if that ends in a join: the two can merge."""
+        """A branch of `join(…)`. The block that it ends in is spliced in if that ends in a join: the two can merge.
+        A repeat ends in its last copy.
+        """
         inner = ungroup(expr)
+        if not self.ends_in_join(inner, scope, set()):
+            return self.run(expr, scope, x)
         if isinstance(inner, t.Seq):
-            before = t.Seq(inner.span, inner.items[:-1]) if len(inner.items) > 2 else inner.items[0]
-            return self.run_to_join(inner.items[-1], scope, self.run(before, scope, x))
+            return self.run_seq(inner, scope, x, self.run_to_join)
+        if isinstance(inner, t.Assertion):
+            return self.run_assertion(inner, scope, x, self.run_to_join)
+        if isinstance(inner, t.Product):
+            return self.run_repeat(inner, scope, x, self.run_to_join)
+        if isinstance(inner, t.For):
+            return self.run_for(inner, scope, x, self.run_to_join)
         if isinstance(inner, t.If):
             holds = self.truth(inner.test, scope, x)
             return self.failed() if holds is None else self.run_to_join(inner.then if holds else inner.other, scope, x)
-        if isinstance(inner, t.Name | t.Call) and self.ends_in_join(inner, scope, set()):
-            function = self.given_function(Path(inner, scope), x)
-            if function is not None:
-                return self.apply_function(function, inner, True, x)
-        return self.run(expr, scope, x)
+        function = self.given_function(Path(inner, scope), x)
+        if function is not None:
+            return self.splice(function, inner, self.need_input(x, inner), self.run_to_join)
+        found = scope.find(inner.id) if isinstance(inner, t.Name) else None
+        if found is None or not isinstance(found[0], Path):
+            return self.run(expr, scope, x)
+        self.push(inner.span)
+        out = self.run_to_join(found[0].expr, found[0].scope, x)
+        self.trail.pop()
+        return out
 
     def ends_in_join(self, expr: t.Expr, scope: Scope, seen: set[int]) -> bool:
         """Whether the last element of an expression is a `join(…)`, blocks that it calls included."""
@@ -124,6 +157,12 @@ class Joiner(Repeater):
             return self.ends_in_join(inner.items[-1], scope, seen)
         if isinstance(inner, t.If):
             return any(self.ends_in_join(branch, scope, seen) for branch in (inner.then, inner.other))
+        if isinstance(inner, t.Assertion):
+            return self.ends_in_join(inner.inner, scope, seen)
+        if isinstance(inner, t.Product):
+            return not self.is_number(inner, scope) and self.ends_in_join(inner.items[0], scope, seen)
+        if isinstance(inner, t.For):
+            return self.ends_in_join(inner.body, Scope("path", scope, {inner.var: Num(0)}), seen)
         if self.join_called(inner, scope) is FractalJoin:
             return True
         head = inner.head if isinstance(inner, t.Call) else inner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl import tree as t
-from netdsl.apply import MAX_STEPS, MAX_UNROLLED, Applier, Made
+from netdsl.apply import MAX_STEPS, MAX_UNROLLED, Applier, Made, Runs
 from netdsl.build import Builder, Tensor
 from netdsl.diagnostic import Stop, diagnose
 from netdsl.evaluate import short, ungroup
@@ -18,8 +18,8 @@ from netdsl.values import Num, Overflow, Path, Poison, Scope, Word, arithmetic, 
 class Repeater(Applier):
     """Applies a block several times in sequence."""
 
-    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None) -> Tensor:
-        """`f * n`: n copies in sequence, each with weights of its own."""
+    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        """`f * n`: n copies in sequence, each with weights of its own; `end` runs the last one, by itself."""
         if "/" in expr.ops:
             self.fail("E0210", "`/` divides numbers; a stride is written `CONV 64 /2`", expr.span)
             return self.failed()
@@ -58,12 +58,14 @@ class Repeater(Applier):
             raise Stop(
                 diagnose("E0403", f"a repeat of {times:,} is more than {MAX_UNROLLED:,}", self.full_origin(expr.span))
             )
-        return self.repeat(
-            lambda i, at: self.step(expr.items[0], scope, at), times, expr, self.need_input(x, expr), True
-        )
+        x = self.need_input(x, expr)
+        times -= end is not None
+        if times:
+            x = self.repeat(lambda i, at: self.step(expr.items[0], scope, at), times, expr, x, True)
+        return end(expr.items[0], scope, x) if end is not None else x
 
-    def run_for(self, expr: t.For, scope: Scope, x: Tensor | None) -> Tensor:
-        """`for i in a..b do f`: f at i = a, then at a + 1, … then at b."""
+    def run_for(self, expr: t.For, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
+        """`for i in a..b do f`: f at i = a, then at a + 1, … then at b; `end` runs the last one, by itself."""
         bounds = []
         for item in (expr.first, expr.last):
             value = self.operand(item, scope, x)
@@ -94,10 +96,17 @@ class Repeater(Applier):
                 )
             )
 
-        def step(i: int, at: Tensor) -> Made | None:
-            return self.step(expr.body, Scope("path", scope, {expr.var: Num(first + i)}), at)
+        def inside(i: int) -> Scope:
+            return Scope("path", scope, {expr.var: Num(i)})
 
-        return self.repeat(step, last - first + 1, expr, self.need_input(x, expr), False)
+        def step(i: int, at: Tensor) -> Made | None:
+            return self.step(expr.body, inside(first + i), at)
+
+        x = self.need_input(x, expr)
+        times = last - first + (end is None)
+        if times:
+            x = self.repeat(step, times, expr, x, False)
+        return end(expr.body, inside(last), x) if end is not None else x
 
     def repeat(
         self,

@@ -45,6 +45,38 @@ def test_a_join_of_joins_is_one_join() -> None:
     assert [join.columns for join in joins(net.compile())] == [4]
 
 
+ENDS = {
+    "a block that ends in a block": ("block j(c) = join(CONV c, CONV c)\nblock k(c) = CONV c -> j(c)", "k(1)", [3]),
+    "a repeat": ("block j(c) = join(CONV c, CONV c)", "j(1) * 3", [2, 2, 3]),
+    "a repeat of a path": ("", "join(identity, CONV 1) * 2", [2, 3]),
+    "a for": ("", "for i in 1..2 do join(identity, CONV i -> CONV 1)", [2, 3]),
+    "an assertion": ("block j(c) = join(CONV c, CONV c)", "(CONV 1 -> j(1) : 1 x 2 x 2)", [3]),
+    "a name for a path": ("block j(c) = join(CONV c, CONV c)\nlet f = CONV 1 -> j(1)", "f", [3]),
+    "a condition": ("", "if C == 1 then join(CONV 1, RELU) * 2 else CONV 1", [2, 3]),
+    "something else": ("", "join(CONV 1, CONV 1) -> RELU", [2, 2]),
+}
+
+
+@pytest.mark.parametrize(("before", "branch", "sizes"), ENDS.values(), ids=ENDS)
+def test_a_join_at_the_end_of_a_branch_merges_however_it_is_written(before: str, branch: str, sizes: list[int]) -> None:
+    """`f * 2` is `f -> f`, and a block is what it says: neither hides that the branch ends in a join."""
+    text = f"net j\ninput 1 x 2 x 2\n{before}\njoin({branch}, CONV 1)\n"
+    assert sorted(join.columns for join in joins(netdsl.loads(text, name="j.net").compile())) == sizes
+
+
+def test_fractals_by_a_repeat_are_fractals() -> None:
+    """FractalNet's rule with `f * 2` for `f -> f`: the same joins, and as many weights."""
+    doubled = NET.replace("f(n-1) -> f(n-1)", "f(n-1) * 2").format(drop=0.15)
+    module, other = network(), netdsl.loads(doubled, name="columns.net").compile()
+    assert sorted(join.columns for join in joins(other)) == sorted(join.columns for join in joins(module))
+    assert sum(p.numel() for p in other.parameters()) == sum(p.numel() for p in module.parameters())
+
+
+def test_a_branch_does_not_lose_the_path_before_a_label() -> None:
+    with pytest.raises(netdsl.SpecError, match="the path before it would be lost"):
+        netdsl.loads("net j\ninput 1 x 2 x 2\na = CONV 1\njoin(CONV 1 -> a, CONV 1)\n", name="j.net")
+
+
 def test_a_join_that_is_used_elsewhere_stays() -> None:
     """A label is a tensor: what it names is not taken apart."""
     net = netdsl.loads("net j\ninput 1 x 2 x 2\na = join(CONV 1, CONV 1)\njoin(a, CONV 1) + a\n", name="j.net")

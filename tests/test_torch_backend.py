@@ -2027,6 +2027,7 @@ CHANGES = {
     "a slice of steps": ("net t(w=4)\ninput 3 x 8\nSLICE 0 w axis=W -> CONV C k=3 -> FC 5\n", "w", 6),
     "learned steps": ("net t(w=4)\ninput 3 x 8\nTOKENS w -> POSITIONS -> CONV 2 k=3 -> FC 5\n", "w", 6),
     "padded channels": ("net t(w=4)\ninput 3 x 8\nPAD channels=w -> CONV 2 k=3 -> PAD w -> FC 5\n", "w", 6),
+    "a place to crop at": (spec("k=2", "crop(CONV k, POOL, offset=k) -> CONV 3\nFC 5"), "k", 3),
     "heads": ("net t(h=4)\ninput 12 x 8\nATTENTION h -> GAP -> FC 5\n", "h", 6),
     "layers on layers": ("net t(h=2)\ninput 3 x 8\nLSTM 3 layers=h last -> FC 5\n", "h", 3),
     "neighbours": (spec("n=5", "CONV 4 -> LRN n=n -> FC 10"), "n", 3),
