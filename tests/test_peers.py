@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -172,6 +172,27 @@ def regnet(models: Any) -> nn.Module:
     return peer
 
 
+class Segmented(NamedTuple):
+    out: Tensor
+    aux: Tensor
+
+
+class Segmenting(nn.Module):
+    """A network of torchvision that returns a dictionary: in training with the auxiliary output, in use without."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        found = self.network(x)
+        return Segmented(**found) if self.training else found["out"]
+
+
+def deeplab(models: Any) -> nn.Module:
+    return Segmenting(models.segmentation.deeplabv3_resnet50(**OPTIONS["deeplabv3_resnet50"]))
+
+
 def without_adaptive_pool(peer: nn.Module, linear: int, size: int) -> nn.Module:
     """torchvision pools any input to the size that its first linear layer needs; here that layer takes what comes."""
     peer.avgpool = nn.Identity()
@@ -224,6 +245,7 @@ TORCHVISION: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
     "mobilenet_v3_large": ("3x64x64", lambda models: models.mobilenet_v3_large()),
     "efficientnet_b0": ("3x64x64", lambda models: models.efficientnet_b0()),
     "regnet_y_400mf": ("3x64x64", regnet),
+    "deeplabv3_resnet50": ("3x64x64", deeplab),
     "convnext_tiny": ("3x64x64", lambda models: models.convnext_tiny()),
 }
 """A size that keeps the test short, and the peer."""
@@ -242,6 +264,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "inception_v3": {"init_weights": False},
     "googlenet_bn": {"init_weights": False},
     "pets": {"num_classes": 3},
+    "deeplabv3_resnet50": {"weights_backbone": None, "aux_loss": True},
 }
 
 
@@ -249,7 +272,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_torchvision_has_the_same_state_at_full_size(name: str) -> None:
     models = torchvision_models()
     with torch.device("cpu" if name == "regnet_y_400mf" else "meta"):  # its widths are computed with tensors
-        ours, peer = netdsl.load(name).compile(), getattr(models, NAMED_ELSE.get(name, name))(**OPTIONS.get(name, {}))
+        where = models.segmentation if name.startswith("deeplab") else models
+        ours, peer = netdsl.load(name).compile(), getattr(where, NAMED_ELSE.get(name, name))(**OPTIONS.get(name, {}))
     shapes = [sorted(tuple(value.squeeze().shape) for value in m.state_dict().values()) for m in (ours, peer)]
     assert shapes[0] == shapes[1]
 
