@@ -87,10 +87,15 @@ class Joiner(Repeater):
         marks: list[int] = []
         words = [matching(item, scope) for item in items]
         matches = [i for i, word in enumerate(words) if word]
+        if matches and x is None:
+            return self.need_input(x, items[matches[0]])
         for i, item in enumerate(items):
             marks.append(len(self.builder.elements))
             ending = self.run_to_join if kind is FractalJoin else self.run
-            results.append(None if i in matches else ending(item, scope, x))
+            result = None if i in matches else ending(item, scope, x)
+            if x is None and result is not None and result.failed:
+                return result  # of an input that is missing one branch speaks for all
+            results.append(result)
         if matches and x is not None:
             shape = next((r for r in results if r is not None), None)
             if shape is None or not kind.alike:
@@ -102,7 +107,7 @@ class Joiner(Repeater):
                 results[i] = self.match(x, shape, words[i], items[i].span, marks[i])
         tensors = [r for r in results if r is not None and not r.failed]
         if len(tensors) < len(items):
-            return self.need_input(x, expr) if x is None else self.failed()
+            return self.failed()
         if kind is FractalJoin:
             tensors = self.merged(tensors, marks[0])
         self.prove.subjects = tuple([short(item) for item in items])
