@@ -37,11 +37,6 @@ class Element:
         self.op, self.inputs, self.output, self.origin = op, inputs, output, origin
         self.label, self.group, self.frozen, self.shortcut = "", "", False, False
 
-    @property
-    def about(self) -> tuple[Origin, str, bool, bool]:
-        """What a node says of where it comes from."""
-        return self.origin, self.group, self.frozen, self.shortcut
-
 
 CHANNELS = "C"
 """What the channels of a body's input are called in traces, as in the text: no parameter can have that name."""

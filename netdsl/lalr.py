@@ -1,7 +1,7 @@
 """How is a text read?  Lark's LALR(1) tables as plain data, and the loop that runs them.
 
-Lark builds the tables, once, and explains what cannot be read. What can be read is read here: the same trees, several
-times as fast, and without importing Lark. The automaton is the usual one (Aho, Sethi & Ullman 1986, §4.7): a stack of
+Lark builds the tables, once, and explains what cannot be read. What can be read is read here: the same trees, twice as
+fast, and without importing Lark. The automaton is the usual one (Aho, Sethi & Ullman 1986, §4.7): a stack of
 states, and for each state and word either the state to go to or the rule by which the top of the stack is reduced.
 """
 

@@ -1,7 +1,7 @@
 """What is an immutable value here?  A `Record`: typed fields, equality by value, no setters.
 
 The standard dataclass costs 0.4 ms *per class* at import, because it writes and compiles source. The core
-has some seventy such classes, and `netdsl check` should answer in a tenth of a second, so this base class does
+has some hundred and fifty, and `netdsl check` should answer in a tenth of a second, so this base class does
 the same by a loop; only a class of which there are `MANY` gets a constructor of its own, four times as fast. Type
 checkers see an ordinary frozen dataclass (`dataclass_transform`, PEP 681).
 """

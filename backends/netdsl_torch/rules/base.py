@@ -17,16 +17,14 @@ Types = tuple[TensorType, ...]
 
 
 class Rule(Record):
-    """`module(op, inputs)` is the constructor; `function(op, inputs, args)` an expression, where there is one.
-
-    `start` is a statement with which the forward of the whole network starts in training.
-    """
+    """`module(op, inputs)` is the constructor; `function(op, inputs, args)` an expression, where there is one."""
 
     module: Callable[[Any, Types], Code] | None = None
     function: Callable[[Any, Types, Sequence[str]], str] | None = None
     starts_itself: tuple[str, ...] = ()
     """The classes of PyTorch in its module that have started already: the network's rule for weights is not theirs."""
     start: str = ""
+    """A statement with which the forward of the whole network starts in training."""
 
 
 def plain(constructor: str, function: str = "") -> Rule:
