@@ -5,7 +5,7 @@ from __future__ import annotations
 from netdsl.graph import Graph, Node, fold, live, total_of
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Size
+from netdsl.size import Size, total
 from netdsl.types import TensorType
 
 
@@ -59,5 +59,5 @@ def cost(graph: Graph[TensorType]) -> Cost:
         sum(each.values()),
         sum(n for i, n in each.items() if i in inference),
         sum(n for i, n in each.items() if not graph.nodes[i].frozen),
-        sum((measure.macs(graph, graph.nodes[i]) for i in sorted(inference)), start=0),
+        total(measure.macs(graph, graph.nodes[i]) for i in sorted(inference)),
     )

@@ -30,6 +30,7 @@ from netdsl.size import (
     formula_of,
     symbol,
     symbols,
+    total,
 )
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -333,13 +334,16 @@ def simplified(size: Size, domains: Mapping[str, Domain]) -> Size:
     """
     if not isinstance(size, Formula):
         return size
-    total: Size = 0
+    straight: dict[Atom, Value] = {}
+    products: list[Value] = []
     for monomial, coefficient in size.terms:
         product: Any = coefficient
         for atom in monomial:
-            product = product * _straightened(atom, domains)
-        total = total + product
-    return total
+            if atom not in straight:
+                straight[atom] = _straightened(atom, domains)
+            product = product * straight[atom]
+        products.append(product)
+    return total(products)
 
 
 def _straightened(atom: Atom, domains: Mapping[str, Domain]) -> Value:

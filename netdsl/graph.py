@@ -16,7 +16,7 @@ from typing import Generic, TypeVar, cast
 
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Formula, Size, Traced, substitute, trace_of
+from netdsl.size import Formula, Size, Traced, substitute, total, trace_of
 from netdsl.source import Origin
 from netdsl.types import Draft, TensorType
 
@@ -186,7 +186,7 @@ def fold(graph: Graph[T], measure: Callable[[Graph[T], Node[T]], Size]) -> dict[
     """The sum of `measure` over all primitives of each body (by id), repeats counted: work grows with what differs."""
     totals: dict[int, Size] = {}
     for body in bodies(graph):
-        totals[id(body)] = sum((total_of(body, node, measure, totals) for node in body.nodes), start=0)
+        totals[id(body)] = total(total_of(body, node, measure, totals) for node in body.nodes)
     return totals
 
 
@@ -202,7 +202,7 @@ def total_of(
 ) -> Size:
     if isinstance(node.op, Op):
         return measure(body, node)
-    return sum((run.count * totals[id(run.call.body)] for run in parts(node.op)), start=0)
+    return total(run.count * totals[id(run.call.body)] for run in parts(node.op))
 
 
 def live(graph: Graph[T], training: bool = False) -> frozenset[int]:

@@ -147,6 +147,22 @@ def formula_of(atom: Atom) -> Formula:
     return Formula((((atom,), 1),))
 
 
+def total(sizes: Iterable[Value]) -> Size:
+    """Their sum, brought into normal form once: a long sum of formulas takes time in its length, not its square."""
+    known: Number = 0
+    terms: dict[Monomial, Number] = {}
+    for size in sizes:
+        if isinstance(size, Formula):
+            for monomial, coefficient in size.terms:
+                terms[monomial] = terms.get(monomial, 0) + coefficient
+        else:
+            known = known + size
+    if not terms:
+        return known  # type: ignore[return-value]  # a Fraction is no extent: see the docstring of Formula
+    terms[()] = terms.get((), 0) + _plain(known)
+    return _collect(terms)
+
+
 def _plain(number: Number) -> Number:
     """The same number, as a plain int where it is whole (which also drops the trace of a `Traced`)."""
     return int(number) if number.denominator == 1 else number

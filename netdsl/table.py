@@ -9,7 +9,7 @@ from netdsl.domain import Domain
 from netdsl.graph import Call, Graph, Node, Repeat, live, repeat_step, step_names
 from netdsl.net import Net
 from netdsl.ops import Op
-from netdsl.size import Size
+from netdsl.size import Formula, Size, total
 from netdsl.source import place_of
 from netdsl.types import TensorType
 
@@ -88,7 +88,7 @@ class _Table:
             kind = inner.title if inner.kind == "block" else f"path of {len(inner.nodes)}"
             said = kind if run.count == 1 else f"{kind} * {run.count}"
             params = run.count * sum(self.measure.params(inner, node) for node in inner.nodes)
-            macs = run.count * sum((self.measure.macs(inner, node) for node in inner.nodes), start=0)
+            macs = run.count * total(self.measure.macs(inner, node) for node in inner.nodes)
             yield self.row(level, label, said, inner.type_of(inner.outputs[0].value), params, macs)
             if level + 1 < self.depth:
                 yield from self.elements(inner, range(len(inner.nodes)), level + 1)
@@ -105,7 +105,13 @@ def what(node: Node[TensorType]) -> str:
     return text if len(text) <= 44 else text[:43] + "…"
 
 
+LONG = 40
+"""Formulas of more terms than this are not written out."""
+
+
 def number(size: Size) -> str:
+    if isinstance(size, Formula) and len(size.terms) > LONG:
+        return f"a formula of {len(size.terms):,} terms"
     return f"{int(size):,}" if isinstance(size, int) else str(size)
 
 

@@ -41,6 +41,7 @@ from netdsl.size import (
     symbols,
     to_python,
     to_python_rate,
+    total,
     trace_of,
 )
 
@@ -246,6 +247,12 @@ def test_substitute(a: Size, h: Size, w: Size, env: dict[str, int]) -> None:
     assert evaluate(substitute(a, {"H": h}), env) == evaluate(a, {**env, "H": there["H"]})
     assert substitute(a, env) == evaluate(a, env)
     assert symbols(a) <= {"H", "W"} and "H" not in symbols(substitute(a, {"H": w})) - symbols(w)
+
+
+@given(st.lists(formulas, max_size=6))
+def test_a_sum_at_once_is_the_sum_one_by_one(sizes: list[Size]) -> None:
+    assert total(sizes) == sum(sizes, start=0)
+    assert str(total(sizes)) == str(sum(sizes, start=0))
 
 
 @given(formulas, env)

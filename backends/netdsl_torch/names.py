@@ -71,9 +71,11 @@ MODULE_ATTRIBUTES = frozenset(
 """What `self.name` already means in an nn.Module; a test holds this list against PyTorch's own."""
 MODULE_NAMES = frozenset({"self", "torch", "nn", "F", "NamedTuple", "Tensor", "annotations"})
 """What the generated file itself calls by these names."""
-LOCALS = frozenset({"x", "step"})
+AMBIGUOUS = frozenset({"l", "O", "I"})
+"""Names that look like digits: linters refuse them (pycodestyle E741)."""
+LOCALS = frozenset({"x", "step"}) | AMBIGUOUS
 """Variables that a `forward` uses for its own ends."""
-IN_CONSTRUCTOR = frozenset({"super", "range", "isinstance", "module", "layer", "std", "bias", "i"})
+IN_CONSTRUCTOR = frozenset({"super", "range", "isinstance", "module", "layer", "std", "bias", "i"}) | AMBIGUOUS
 FUNCTIONS = frozenset({"he", "xavier", "lecun", "bilinear", "normal", "biased", "interpolate_"})
 
 
