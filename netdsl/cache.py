@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 KEEP = 400
-"""How many entries stay; beyond it the oldest go."""
+"""How many entries stay; beyond it those go that were not used for longest."""
 
 
 def folder() -> str:
@@ -30,7 +30,10 @@ def fetch(name: str, read: Callable[[IO[bytes]], Any]) -> Any:
         with open(path, "rb") as file:
             if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
-            return read(file)
+            found = read(file)
+        with suppress(OSError):  # a cache that cannot be written still serves
+            os.utime(path)  # what is used stays: the tables, however many texts come after them
+        return found
     except Exception:  # a pickle can fail in any way; all of them mean that the entry is of no use
         return None
 
