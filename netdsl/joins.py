@@ -10,7 +10,7 @@ from netdsl.bind import NOTHING, Binder, Bound, Failed, complete
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
 from netdsl.evaluate import short, ungroup
-from netdsl.ops import Add, Concat, Conv, CropTo, FractalJoin, Gate, Join, MaxPool, Op, PadChannels
+from netdsl.ops import Add, Conv, Join, MaxPool, Op, PadChannels
 from netdsl.ops.join import JoinFault
 from netdsl.program import MATCHES
 from netdsl.prove import ShapeFault
@@ -91,7 +91,7 @@ class Joiner(Repeater):
             return self.need_input(x, items[matches[0]])
         for i, item in enumerate(items):
             marks.append(len(self.builder.elements))
-            ending = self.run_to_join if kind is FractalJoin else self.run
+            ending = self.run_to_join if kind.merges else self.run
             result = None if i in matches else ending(item, scope, x)
             if x is None and result is not None and result.failed:
                 return result  # of an input that is missing one branch speaks for all
@@ -108,7 +108,7 @@ class Joiner(Repeater):
         tensors = [r for r in results if r is not None and not r.failed]
         if len(tensors) < len(items):
             return self.failed()
-        if kind is FractalJoin:
+        if kind.merges:
             tensors = self.merged(tensors, marks[0])
         self.prove.subjects = tuple([short(item) for item in items])
         try:
@@ -168,7 +168,8 @@ class Joiner(Repeater):
             return not self.is_number(inner, scope) and self.ends_in_join(inner.items[0], scope, seen)
         if isinstance(inner, t.For):
             return self.ends_in_join(inner.body, Scope("path", scope, {inner.var: Num(0)}), seen)
-        if self.join_called(inner, scope) is FractalJoin:
+        called = self.join_called(inner, scope)
+        if called is not None and called.merges:
             return True
         head = inner.head if isinstance(inner, t.Call) else inner
         found = scope.find(head.id) if isinstance(head, t.Name) else None
@@ -187,7 +188,7 @@ class Joiner(Repeater):
         for tensor in tensors:
             element = tensor.element
             made_here = element is not None and any(element is e for e in elements[mark:])
-            if element is not None and made_here and isinstance(element.op, FractalJoin):
+            if element is not None and made_here and isinstance(element.op, Join) and element.op.merges:
                 found.extend(element.inputs)
                 elements[mark:] = [e for e in elements[mark:] if e is not element]
             else:
@@ -281,19 +282,9 @@ class Joiner(Repeater):
 
     def pin_coincidences(self, op: Join, tensors: list[Tensor]) -> None:
         """Sizes that agree by value but not by formula do so for these parameters only."""
-        if isinstance(op, CropTo):  # its inputs agree in nothing
-            return
-        first = tensors[0].type
-        assert isinstance(first, TensorType)
-        for other in tensors[1:]:
-            assert isinstance(other.type, TensorType)
-            for axis, a, b in zip(first.axes, first.shape, other.type.shape):
-                if isinstance(op, Concat) and axis == op.axis:
-                    continue
-                if isinstance(op, Gate) and b == 1:
-                    self.builder.pin(symbols(trace_of(b)))
-                else:
-                    self.builder.agree(trace_of(a), trace_of(b))
+        types = tuple(tensor.type for tensor in tensors if isinstance(tensor.type, TensorType))
+        for a, b in op.agreeing(types):
+            self.builder.agree(trace_of(a), trace_of(b))
 
     def join_fault(self, kind: type[Join], fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor]) -> None:
         i, j = fault.pair

@@ -47,6 +47,10 @@ Action = int | str | Rule
 """The state to go to; or the symbol that the top of the stack now is, unchanged; or a reduction."""
 
 
+class Unsupported(Exception):
+    """This Lark's tables are not understood: Lark reads by itself then."""
+
+
 class Tables(Record):
     """The automaton: words by one regular expression, and for each state what follows on which word or symbol."""
 
@@ -63,7 +67,14 @@ class Tables(Record):
 
 
 def tables_of(built: lark.Lark) -> Tables:
-    """The tables that Lark made. Raises AttributeError where this Lark keeps them elsewhere."""
+    """The tables that Lark made. Raises Unsupported where this Lark keeps them elsewhere, or in another form."""
+    try:
+        return _tables_of(built)
+    except (AttributeError, TypeError, ValueError, KeyError, AssertionError) as error:
+        raise Unsupported(str(error)) from error
+
+
+def _tables_of(built: lark.Lark) -> Tables:
     lexer: Any = built.parser.lexer
     table: Any = built.parser.parser._parse_table
     (pattern,) = lexer.scanner._mres

@@ -14,9 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netdsl import __version__ as VERSION
 from netdsl import tree as t
+from netdsl import treebuilder
 from netdsl.cache import fetch, keep
 from netdsl.diagnostic import Diagnostic, diagnose
-from netdsl.lalr import Tables, read, tables_of
+from netdsl.lalr import Tables, Unsupported, read, tables_of
 from netdsl.source import Source, Span
 from netdsl.syntaxerror import BRACKETS, statement_around, syntax_error
 from netdsl.treebuilder import TreeBuilder
@@ -131,14 +132,20 @@ def _tables() -> Tables | None:
         return kept
     try:
         tables = tables_of(_grammar())
-    except AttributeError:
+    except Unsupported:
         return None
     keep(name, lambda file: pickle.dump(tables, file, pickle.HIGHEST_PROTOCOL))
     return tables
 
 
+@cache
+def _builders() -> str:
+    """Which code makes the trees: for those who change it without a new version."""
+    return " ".join(str(os.stat(module.__file__ or "").st_mtime_ns) for module in (t, treebuilder))
+
+
 def _tree_name(text: str) -> str:
-    return f"tree-{_digest(VERSION, _grammar_text(), text)}.pickle"
+    return f"tree-{_digest(VERSION, _grammar_text(), _builders(), text)}.pickle"
 
 
 def _given_source() -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.graph import Graph, Node, Repeat, parts
-from netdsl.ops import Gate, Join, Op
+from netdsl.ops import Join, Op
 from netdsl.types import TensorType
 from netdsl_torch.names import LOCALS, MODULE_NAMES, unique
 from netdsl_torch.rules import HELPERS, rule_of
@@ -187,7 +187,7 @@ class Forward:
             return own, False
         if user.op.role:
             return f"{user.op.role}{k + 1}", True
-        return "shortcut" if node.shortcut else "gate" if isinstance(user.op, Gate) and k else "y", True
+        return "shortcut" if node.shortcut else user.op.roles[k] if user.op.roles else "y", True
 
     def meeting(self, i: int) -> tuple[Node[TensorType], int] | None:
         """The node in which a chain from node `i` on meets others, and as which of its inputs, if any."""

@@ -138,6 +138,14 @@ class DropPath(nn.Module):
         return f"p={self.p}"
 
 
+def crop(x, size, offset=None):
+    """A window of the given size: in the middle of the spatial axes, or from `offset` on."""
+    for axis, wanted in enumerate(size, 2):
+        start = (x.shape[axis] - wanted) // 2 if offset is None else offset[axis - 2]
+        x = x.narrow(axis, start, wanted)
+    return x
+
+
 class Crop(nn.Module):
     """A window of the given size: in the middle of the spatial axes, or from `offset` on."""
 
@@ -146,10 +154,7 @@ class Crop(nn.Module):
         self.size, self.offset = size, offset
 
     def forward(self, x):
-        for i, size in enumerate(self.size):
-            start = (x.shape[i + 2] - size) // 2 if self.offset is None else self.offset[i]
-            x = x.narrow(i + 2, start, size)
-        return x
+        return crop(x, self.size, self.offset)
 
     def extra_repr(self):
         return f"{self.size}" if self.offset is None else f"{self.size}, offset={self.offset}"
@@ -210,15 +215,6 @@ class PadChannels(nn.Module):
 
     def extra_repr(self):
         return f"{self.channels}"
-
-
-def crop_to(x, like, offset=None):
-    """`x` cut to the height and width of `like`: from its centre, or from `offset` on."""
-    for axis in range(2, x.dim()):
-        size = like.shape[axis]
-        start = (x.shape[axis] - size) // 2 if offset is None else offset[axis - 2]
-        x = x.narrow(axis, start, size)
-    return x
 
 
 class FractalJoin(nn.Module):

@@ -119,7 +119,10 @@ OPS: tuple[type[Op], ...] = (
 )
 """Every primitive, in the order of the reference page."""
 
-BY_SPELLING: dict[str, type[Op]] = {spelling: op for op in OPS for spelling in op.spellings}
+BY_SPELLING: dict[str, type[Op]] = {
+    form: op for op in OPS for spelling in op.spellings for form in (spelling, spelling.replace("_", ""))
+}
+"""In capitals, with and without underscores: `BATCH_NORM`, `BATCHNORM`."""
 BY_CALL: dict[str, type[Join]] = {op.call: op for op in OPS if issubclass(op, Join)}
 BY_FLAG: dict[str, type[Op]] = {op.flag: op for op in OPS if op.flag}
 

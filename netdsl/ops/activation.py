@@ -39,7 +39,7 @@ class LeakyReLU(Activation):
     """y = x where x > 0, slope·x elsewhere (Maas et al. 2013)."""
 
     name: ClassVar[str] = "leaky_relu"
-    spellings: ClassVar[tuple[str, ...]] = ("LEAKY_RELU", "LEAKYRELU", "LRELU")
+    spellings: ClassVar[tuple[str, ...]] = ("LEAKY_RELU", "LRELU")
     flag: ClassVar[str] = "leaky_relu"
     rectifier: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -113,7 +113,7 @@ class HardSwish(Activation):
     """y = x·min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
 
     name: ClassVar[str] = "hard_swish"
-    spellings: ClassVar[tuple[str, ...]] = ("HARD_SWISH", "HARDSWISH", "HSWISH", "H_SWISH")
+    spellings: ClassVar[tuple[str, ...]] = ("HARD_SWISH", "H_SWISH")
     flag: ClassVar[str] = "hard_swish"
     rectifier: ClassVar[bool] = True
 
@@ -139,7 +139,7 @@ class HardSigmoid(Activation):
     """y = min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
 
     name: ClassVar[str] = "hard_sigmoid"
-    spellings: ClassVar[tuple[str, ...]] = ("HARD_SIGMOID", "HARDSIGMOID")
+    spellings: ClassVar[tuple[str, ...]] = ("HARD_SIGMOID",)
     flag: ClassVar[str] = "hard_sigmoid"
 
 

@@ -8,6 +8,7 @@ knows its formula. To add one: a class here, its name in `ops/__init__.py`, one 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from netdsl.prove import Prover, ShapeFault, known
@@ -71,7 +72,7 @@ class Op(Record):
     stem: ClassVar[str] = ""
     """What an element without a label is called, where that is not its name: `pool1`, as the papers number theirs."""
     spellings: ClassVar[tuple[str, ...]] = ()
-    """How it is written, in capitals. Case does not matter."""
+    """How it is written, in capitals. Case does not matter, nor do underscores: `BATCH_NORM` is also `BatchNorm`."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     flag: ClassVar[str] = ""
     """The lower-case word that adds this op after another: `CONV 64 bn relu`."""
@@ -209,3 +210,33 @@ def brief(extent: tuple[int, ...]) -> str:
 def written(extent: tuple[int, ...]) -> str:
     """`3x3`, or `k=3` for one axis."""
     return "x".join(map(str, extent)) if len(extent) > 1 else f"k={extent[0]}"
+
+
+def fits(
+    what: str,
+    axis: str,
+    size: Size,
+    kept: Size,
+    start: int,
+    prove: Prover,
+    fault: Callable[[str, str, str, tuple[str, ...], tuple[str, ...]], ShapeFault] = ShapeFault,
+) -> None:
+    """Proves that an axis reaches as far as a cut of `kept` rows from `start` on needs it to."""
+    from_ = f" from {start} on" if start else ""
+    helps = []
+    if isinstance(size, int) and size > start:
+        helps.append(f"at most {size - start} fit{from_}")
+    if isinstance(size, int):
+        helps.append("`PAD` makes a tensor larger")
+    prove.at_least(
+        size - kept - start,
+        0,
+        f"{what}{from_} needs {axis} of at least {kept + start}",
+        lambda limit: fault(
+            "E0304",
+            f"{what}{from_} is more than there is: {axis} = {size}",
+            f"{axis} is {size}",
+            (limit,) if limit else (),
+            tuple(helps),
+        ),
+    )

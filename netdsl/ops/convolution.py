@@ -152,7 +152,7 @@ class ConvTranspose(Op):
     name: ClassVar[str] = "conv_transpose"
     stem: ClassVar[str] = "deconv"
     linear: ClassVar[bool] = True
-    spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE", "CONVTRANSPOSE")
+    spellings: ClassVar[tuple[str, ...]] = ("DECONV", "UPCONV", "CONV_TRANSPOSE")
     takes_flags: ClassVar[bool] = True
     learns: ClassVar[bool] = True
     arguments: ClassVar[tuple[Argument, ...]] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, need_spatial, per_axis
+from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import AXES, TensorType
@@ -44,34 +44,11 @@ class Crop(Op):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         for axis, size, kept, before in zip(x.axes[1:], x.spatial, self.size, self.offset or (0,) * len(self.size)):
-            fits(f"CROP to {axis} = {kept}", axis, size, kept + before, kept, prove)
+            fits(f"CROP to {axis} = {kept}", axis, size, kept, before, prove)
         return TensorType((x.channels, *self.size))
 
     def describe(self) -> str:
         return "x".join(map(str, self.size)) + (f" from {'x'.join(map(str, self.offset))}" if self.offset else "")
-
-
-def fits(what: str, axis: str, size: Size, needed: int, kept: int, prove: Prover) -> None:
-    """Proves that an axis reaches as far as a cut needs it to."""
-    from_ = needed - kept
-    start = f" from {from_} on" if from_ else ""
-    helps = []
-    if isinstance(size, int) and size > from_:
-        helps.append(f"at most {size - from_} fit{start}")
-    if isinstance(size, int):
-        helps.append("`PAD` makes a tensor larger")
-    prove.at_least(
-        size,
-        needed,
-        f"{what}{start} needs {axis} of at least {needed}",
-        lambda limit: ShapeFault(
-            "E0304",
-            f"{what}{start} is more than there is: {axis} = {size}",
-            f"{axis} is {size}",
-            notes=tuple(filter(None, [limit])),
-            helps=tuple(helps),
-        ),
-    )
 
 
 class Pad(Op):
@@ -102,6 +79,7 @@ class Pad(Op):
             "keyword",
             "count",
             None,
+            scales=True,
             doc="so many channels of zeros at the end, and no rows; none by default",
         ),
     )

@@ -5,10 +5,11 @@ Each is the op behind an operator, a call, or both: `a + b` and `add(a, b)`, `me
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, need_share, per_axis
+from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -23,8 +24,17 @@ class Join(Op):
     """Whether it takes two blocks, and one alone is enough: then the input itself is the first."""
     alike: ClassVar[bool] = False
     """Whether all inputs have one shape, so that `match` knows what to match."""
+    merges: ClassVar[bool] = False
+    """Whether a join in which one of its branches ends gives way to what that joins."""
     role: ClassVar[str] = ""
-    """What its inputs are called in code, where they have no better name."""
+    """What its inputs are called in code, with a number, where they have no better name."""
+    roles: ClassVar[tuple[str, ...]] = ()
+    """The same, where each has a name of its own."""
+
+    def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
+        """The pairs of sizes that have to agree. They may do so for these numbers only."""
+        for other in inputs[1:]:
+            yield from zip(inputs[0].shape, other.shape)
 
 
 class Alike(Join):
@@ -78,6 +88,7 @@ class FractalJoin(Alike):
 
     name: ClassVar[str] = "join"
     call: ClassVar[str] = "join"
+    merges: ClassVar[bool] = True
     role: ClassVar[str] = "column"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("drop", "keyword", "number", 0.15, doc="the probability that an input is dropped, 0.15 in the paper"),
@@ -103,6 +114,7 @@ class Gate(Join):
     name: ClassVar[str] = "gate"
     call: ClassVar[str] = "gate"
     alone: ClassVar[bool] = True
+    roles: ClassVar[tuple[str, ...]] = ("y", "gate")
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         x, gate = inputs
@@ -115,6 +127,11 @@ class Gate(Join):
                 inner = f"it needs {size} channels; `C` in a gate is what comes in there: a block's `c=C` keeps its own"
                 agree(size, factor, "E0302", said, (0, 1), prove, (inner,) if axis == "C" else ())
         return x
+
+    def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
+        x, gate = inputs
+        for size, factor in zip(x.shape, gate.shape):
+            yield (factor, 1) if factor == 1 else (size, factor)
 
 
 class Concat(Join):
@@ -142,6 +159,10 @@ class Concat(Join):
                 agree(a, b, "E0301", f"concat inputs differ in {_words(axes)}", (0, i), prove)
             total = total + other.shape[along]
         return TensorType((*first.shape[:along], total, *first.shape[along + 1 :]))
+
+    def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
+        for other in inputs[1:]:
+            yield from (row[1:] for row in zip(inputs[0].axes, inputs[0].shape, other.shape) if row[0] != self.axis)
 
     def describe(self) -> str:
         return "" if self.axis == "C" else f"axis {self.axis}"
@@ -173,17 +194,12 @@ class CropTo(Join):
         same_rank(x, like, "crop", "E0302", 1)
         if x.rank == 1:
             raise JoinFault("E0307", f"crop cuts height and width, and {x} has none", (0, 1))
-        offsets = self.offset or (0,) * len(x.spatial)
-        for axis, size, wanted, offset in zip(x.axes[1:], x.spatial, like.spatial, offsets):
-            left = size - wanted - offset
-            message = f"a crop to {axis} = {wanted}{f' at offset {offset}' if offset else ''} needs more than {size}"
-            prove.at_least(
-                left,
-                0,
-                f"a crop to {axis} = {wanted} must fit {axis} = {size}",
-                partial(JoinFault.limited, "E0304", message, (0, 1)),
-            )
+        for axis, size, kept, before in zip(x.axes[1:], x.spatial, like.spatial, self.offset or (0,) * len(x.spatial)):
+            fits(f"a crop to {axis} = {kept}", axis, size, kept, before, prove, JoinFault.of_first)
         return TensorType((x.channels, *like.spatial))
+
+    def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
+        return iter(())
 
     def describe(self) -> str:
         return f"offset {brief(self.offset)}" if self.offset else ""
@@ -209,6 +225,11 @@ class JoinFault(ShapeFault):
     ) -> JoinFault:
         """The fault where it holds for some sizes only, which `limit` says."""
         return cls(code, message, pair, (limit,) if limit else (), helps)
+
+    @classmethod
+    def of_first(cls, code: str, message: str, label: str, notes: tuple[str, ...], helps: tuple[str, ...]) -> JoinFault:
+        """The fault of a cut: the first two inputs are shown with their shapes."""
+        return cls(code, message, (0, 1), notes, helps)
 
 
 def same_rank(first: TensorType, other: TensorType, what: str, code: str, i: int) -> None:

@@ -17,7 +17,7 @@ class BatchNorm(Elementwise):
     name: ClassVar[str] = "batchnorm"
     stem: ClassVar[str] = "bn"
     linear: ClassVar[bool] = True
-    spellings: ClassVar[tuple[str, ...]] = ("BN", "BATCHNORM", "BATCH_NORM")
+    spellings: ClassVar[tuple[str, ...]] = ("BN", "BATCH_NORM")
     flag: ClassVar[str] = "bn"
     slot: ClassVar[str] = "norm"
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -89,7 +89,7 @@ class LayerNorm(Affine):
 
     name: ClassVar[str] = "layernorm"
     stem: ClassVar[str] = "ln"
-    spellings: ClassVar[tuple[str, ...]] = ("LN", "LAYERNORM", "LAYER_NORM")
+    spellings: ClassVar[tuple[str, ...]] = ("LN", "LAYER_NORM")
     flag: ClassVar[str] = "ln"
     slot: ClassVar[str] = "norm"
     arguments: ClassVar[tuple[Argument, ...]] = (EPS,)
@@ -102,7 +102,7 @@ class GroupNorm(Affine):
 
     name: ClassVar[str] = "groupnorm"
     stem: ClassVar[str] = "gn"
-    spellings: ClassVar[tuple[str, ...]] = ("GN", "GROUPNORM", "GROUP_NORM")
+    spellings: ClassVar[tuple[str, ...]] = ("GN", "GROUP_NORM")
     flag: ClassVar[str] = "gn"
     slot: ClassVar[str] = "norm"
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -139,7 +139,7 @@ class InstanceNorm(Affine):
 
     name: ClassVar[str] = "instancenorm"
     stem: ClassVar[str] = "in"
-    spellings: ClassVar[tuple[str, ...]] = ("IN", "INSTANCENORM", "INSTANCE_NORM")
+    spellings: ClassVar[tuple[str, ...]] = ("IN", "INSTANCE_NORM")
     arguments: ClassVar[tuple[Argument, ...]] = (
         EPS,
         Argument("affine", "word", default=None, words=("affine",), doc="a learned γ and β for each channel"),

@@ -126,7 +126,7 @@ class GlobalAvgPool(GlobalPool):
     name: ClassVar[str] = "globalavgpool"
     stem: ClassVar[str] = "gap"
     linear: ClassVar[bool] = True
-    spellings: ClassVar[tuple[str, ...]] = ("GAP", "GLOBALAVGPOOL", "GLOBAL_AVG_POOL")
+    spellings: ClassVar[tuple[str, ...]] = ("GAP", "GLOBAL_AVG_POOL")
 
 
 class GlobalMaxPool(GlobalPool):
@@ -134,7 +134,7 @@ class GlobalMaxPool(GlobalPool):
 
     name: ClassVar[str] = "globalmaxpool"
     stem: ClassVar[str] = "gmp"
-    spellings: ClassVar[tuple[str, ...]] = ("GMP", "GLOBALMAXPOOL", "GLOBAL_MAX_POOL")
+    spellings: ClassVar[tuple[str, ...]] = ("GMP", "GLOBAL_MAX_POOL")
 
 
 class AdaptivePool(Op):
@@ -168,11 +168,11 @@ class AdaptiveAvgPool(AdaptivePool):
 
     name: ClassVar[str] = "adaptive_avgpool"
     linear: ClassVar[bool] = True
-    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_AVGPOOL", "ADAPTIVEAVGPOOL", "ADAPTIVE_AVG_POOL")
+    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_AVGPOOL", "ADAPTIVE_AVG_POOL")
 
 
 class AdaptiveMaxPool(AdaptivePool):
     """Y[c, i] = max of X[c, floor(i·W/n)] … X[c, ceil((i + 1)·W/n) - 1], on each axis."""
 
     name: ClassVar[str] = "adaptive_maxpool"
-    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_MAXPOOL", "ADAPTIVEMAXPOOL", "ADAPTIVE_MAX_POOL")
+    spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_MAXPOOL", "ADAPTIVE_MAX_POOL")

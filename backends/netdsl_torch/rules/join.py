@@ -27,7 +27,7 @@ def concat(op: Any, inputs: Types, args: Sequence[str]) -> str:
 
 def crop_to(op: Any, inputs: Types, args: Sequence[str]) -> str:
     offset = "" if op.offset is None else f", offset={op.offset}"
-    return f"crop_to({args[0]}, {args[1]}{offset})"
+    return f"crop({args[0]}, {args[1]}.shape[2:]{offset})"
 
 
 RULES = {
