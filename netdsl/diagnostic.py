@@ -50,6 +50,7 @@ CODES = {
     "W0502": "no non-linearity",
     "W0503": "the line continues the last branch only",
     "W0504": "an indented line after a block is not part of it",
+    "W0505": "the channels of the input seem to stand last",
 }
 """Every code with its meaning. Codes are stable: a retired one is never given to something else."""
 

@@ -186,6 +186,15 @@ class Network(Planner):
                 helps=("the batch axis is never written",),
             )
             type = UNKNOWN
+        if len(sizes) == 3 and sizes[0] == sizes[1] and sizes[2] in (1, 3) and sizes[0] != sizes[2]:
+            self.faults.append(
+                diagnose(
+                    "W0505",
+                    f"the input has {sizes[0]} channels, and is {sizes[1]} high and {sizes[2]} wide",
+                    (statement.shape.span,),
+                    helps=(f"the channels stand first: `{sizes[2]} x {sizes[0]} x {sizes[1]}`",),
+                )
+            )
         tensor = self.builder.add_input(type, (statement.span,), name)
         if statement.label is not None:
             self.name(statement.label, Held(tensor))

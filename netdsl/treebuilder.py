@@ -235,14 +235,17 @@ class TreeBuilder:
         head = self.source.text[left.span.start : last.span.start]
         rest = self.source.text[first.span.end : right.span.end]
         ways = []
-        if op == "*" and not rest:
-            ways.append(f"`({left.span.text}) * {right.span.text}`")
+        flag = BY_SPELLING.get(f"{last.span.text}_{first.span.text}".upper())
+        strided = any(isinstance(arg, t.Stride) for arg in left.args)
         if isinstance(last, t.Keyword):
             head += self.source.text[last.span.start : last.value.span.start]
-        if not isinstance(last, t.Stride | t.Extent):
+        if op == "*" and not rest:
+            ways.append(f"`({left.span.text}) * {right.span.text}`")
+        if op == "-" and flag is not None and flag.flag:  # h-swish
+            ways.append(f"`{head}{flag.flag}{rest}`")
+        elif not isinstance(last, t.Stride | t.Extent):
             value = last.value if isinstance(last, t.Keyword) else last
             ways.append(f"`{head}({value.span.text}{op}{first.span.text}){rest}`")
-        strided = any(isinstance(arg, t.Stride) for arg in left.args)
         if op == "/" and isinstance(left.head, t.Name) and takes_stride(left.head.id) and not strided:
             ways.append(f"`{left.span.text} /{right.span.text}` (a stride)")
         self.fault(
