@@ -16,7 +16,7 @@ from netdsl.bind import NOTHING, Binder, Failed, complete, says_all
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label
 from netdsl.evaluate import counted, short
-from netdsl.joins import Joiner
+from netdsl.joins import Joiner, matching
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
 from netdsl.repair import padding_for, worked
@@ -72,6 +72,14 @@ class Elaborator(Joiner):
 
     def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
         last = len(expr.items) - 1
+        if word := matching(expr.items[0], scope):
+            self.fail(
+                "E0210",
+                f"`{word}` starts a path here, and stands in no sum",
+                expr.items[0].span,
+                helps=(f"`->` binds tighter than `+`: write `(f + {word}) -> {short(expr.items[1])}`",),
+            )
+            return self.failed()
         for i, item in enumerate(expr.items):
             if i and (held := self.held(item, scope)) is not None:
                 self.fail(

@@ -120,7 +120,10 @@ class Network(Planner):
         check_assertions = self.check_assertions
         for line in lines:
             self.check_assertions = check_assertions and line.asserts
+            before = len(self.lines_used)
             self.line(line.statement, line.scope)
+            if line.spare:
+                del self.lines_used[before:]
         missing = [key for key in self.options.inputs if key not in self.inputs]
         if missing:
             raise UsageError(f"{name} has no input {missing[0]!r}: it has {', '.join(self.inputs) or 'none'}")

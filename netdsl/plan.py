@@ -12,7 +12,7 @@ from netdsl.elaborate import Elaborator
 from netdsl.options import Options, UsageError
 from netdsl.program import STATEMENTS, NetDef, Program
 from netdsl.record import Record
-from netdsl.values import Num, Poison, Scope, Value
+from netdsl.values import Num, Poison, Scope, Value, free_names
 
 
 class Line(Record):
@@ -22,6 +22,8 @@ class Line(Record):
     scope: Scope
     asserts: bool = True
     """Whether its assertions are to be proven: those about an input that was replaced are not."""
+    spare: bool = False
+    """Whether it may go unused without a word: a line of the base, where the new net has outputs of its own."""
 
 
 class Planner(Elaborator):
@@ -127,13 +129,15 @@ class Planner(Elaborator):
     def merge(self, inherited: list[Line], own: list[Line], base: str) -> list[Line]:
         """The base's lines with those replaced that have the label of a new one.
 
-        A new `default` or `let` comes before the base's elements, so that these and the new ones see it; new outputs
-        take the place of the base's; the rest follows. What the base asserts of its input does not hold for a new one.
+        A new `default` or `let` comes before the base's elements, so that these and the new ones see it; but a `let`
+        that starts from a label comes after them. New outputs take the place of the base's; the rest follows. What the
+        base asserts of its input does not hold for a new one.
         """
         if any(isinstance(line.statement, t.Input) for line in own):
             inherited = [line.replace(asserts=False) for line in inherited]
         if any(isinstance(line.statement, t.Output) for line in own):
-            inherited = [line for line in inherited if not isinstance(line.statement, t.Output)]
+            kept = [line for line in inherited if not isinstance(line.statement, t.Output)]
+            inherited = [line.replace(spare=True) for line in kept]
         known: dict[str, Line] = {}
         for line in inherited:
             if (name := label_of(line.statement)) is not None:
@@ -141,6 +145,7 @@ class Planner(Elaborator):
         replaced: dict[str, Line] = {}
         early: list[Line] = []
         late: list[Line] = []
+        tensors = {name for name, line in known.items() if isinstance(line.statement, t.Element)}
         for line in own:
             label = label_of(line.statement)
             if isinstance(line.statement, t.Input):
@@ -150,7 +155,11 @@ class Planner(Elaborator):
             elif isinstance(line.statement, t.Element):
                 self.nothing_to_replace(line.statement, label, inherited, base)
             else:
-                (early if isinstance(line.statement, t.Default | t.Let) else late).append(line)
+                is_late = not isinstance(line.statement, t.Default | t.Let)
+                if isinstance(line.statement, t.Let) and not free_names(line.statement.value).isdisjoint(tensors):
+                    is_late = True
+                    tensors.add(line.statement.label.id)
+                (late if is_late else early).append(line)
         lines = [replaced.get(key, line) for key, line in ((_key(line), line) for line in inherited)]
         first = next((i for i, line in enumerate(lines) if isinstance(line.statement, t.Element)), len(lines))
         return [*lines[:first], *early, *lines[first:], *late]

@@ -244,3 +244,15 @@ def test_a_block_that_the_input_chooses_is_chosen_where_it_is_used() -> None:
     assert output("let f = if C == 3 then CONV 8 else CONV 5\nf -> f") == (5, 32, 32)
     assert output("block twice(f) = f -> f\ntwice(if C == 3 then CONV 8 else CONV 5)") == (5, 32, 32)
     assert output("let k = if C == 3 then 8 else 5\nCONV 4 -> CONV k") == (8, 32, 32)
+
+
+def test_a_let_from_a_label_of_the_base_is_a_side_path() -> None:
+    """It follows the base's lines, and so does one that starts from it; the base's rest goes unused without a word."""
+    base = "net base\ninput 3 x 8 x 8\ndefault CONV relu\na = CONV 4 /2\nb = CONV 8 /2\nFC 10\n"
+    net = netdsl.loads(
+        base + "net d = base with\n let s = b -> CONV 5\n let t = (s -> UPSAMPLE) | a\n let k = 6\n"
+        " b = CONV k /2\n output s, t"
+    )
+    assert net.outputs == {"s": (5, 2, 2), "t": (9, 4, 4)}
+    assert net.warnings == ()
+    assert "fc1" not in net.emit()
