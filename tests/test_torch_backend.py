@@ -2142,6 +2142,20 @@ def everything() -> dict[str, str]:
     return found
 
 
+def test_formulas_of_open_sizes_stay_within_the_width() -> None:
+    text = loads("""
+        block inner(c, n) = POOL floor -> un(2*c, n-1) -> DECONV c
+        block down(c, n) = (crop(identity, inner(c, n)) | inner(c, n))
+        block un(c, n) = if n == 0 then CONV c else CONV c -> down(c, n) -> CONV c
+        net t
+        input 1 x H x W
+        default CONV relu valid
+        un(2, 3)
+    """).emit()
+    assert "\n            -> 16 x (2*floor((H + 2)/8) - 8)" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
 def test_the_source_compiles_without_warnings() -> None:
     for name, source in everything().items():
         with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from netdsl.source import Span
 from netdsl.types import TensorType
 from netdsl_torch.classes import Class, Plan
 from netdsl_torch.forward import Comment, Forward
-from netdsl_torch.layout import laid_out
+from netdsl_torch.layout import WIDTH, laid_out
 from netdsl_torch.names import class_name, fields, free_class_name
 from netdsl_torch.rules import brought_along, rule_of
 
@@ -143,9 +143,11 @@ class Module:
         shapes = list(dict.fromkeys(self.from_to(body) for body in cls.bodies))
         what = f"`{title}`" if cls.body.kind == "block" else f"A step of `{title}`"
         shown = shapes[:6] + ([f"… and {len(shapes) - 6} more"] if len(shapes) > 6 else [])
-        if len(shown) == 1:
-            return [f'"""{what}: {shown[0]}."""']
-        return [f'"""{what}:', "", *(f"    {shape}" for shape in shown), '"""']
+        line = f'"""{what}: {shown[0]}."""'
+        if len(shown) == 1 and len(line) <= WIDTH:
+            return [line]
+        lines = [part for shape in shown for part in _in_width(shape)]
+        return [f'"""{what}:', "", *(f"    {line}" for line in lines), '"""']
 
     def from_to(self, body: Graph[TensorType]) -> str:
         before, after = body.inputs[0].type, body.type_of(body.outputs[0].value)
@@ -276,6 +278,14 @@ def _line(span: Span) -> str:
     """`googlenet.net:7`."""
     name = span.source.name if not span.source.own else PurePath(span.source.name).name
     return f"{name}:{span.source.line_column(span.start)[0]}" if name and name.isprintable() else ""
+
+
+def _in_width(shapes: str) -> list[str]:
+    """`a -> b`, where it is too long for a line, on two: formulas of open sizes can be."""
+    if len(shapes) <= WIDTH - 4:
+        return [shapes]
+    before, after = shapes.split(" -> ")
+    return [before, f"    -> {after}"]
 
 
 def _docstring(text: str) -> str:

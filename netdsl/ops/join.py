@@ -120,7 +120,8 @@ class Gate(Join):
         x, gate = inputs
         message = f"a gate of {gate} does not fit {x}"
         if gate.rank not in (1, x.rank):
-            raise JoinFault("E0302", message, (0, 1), helps=(f"a gate is C, or has {counted_axes(x.rank)}",))
+            second = ("what is scaled comes first, its gate second: `gate(a, g)`",) if x.rank == 1 else ()
+            raise JoinFault("E0302", message, (0, 1), helps=second or (f"a gate is C, or has {counted_axes(x.rank)}",))
         for axis, size, factor in zip(x.axes, x.shape, gate.shape):
             if factor != 1:
                 said = f"{message}: {axis} is {factor}, neither {size} nor 1"
