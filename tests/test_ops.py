@@ -612,8 +612,8 @@ def test_a_local_response_norm_has_neighbours_in_space() -> None:
         ("gate(CONV 4, POOL 3x3)", "4 x 9 x 12", "E0302", "H is 3, neither 9 nor 1"),
         ("crop(CONV 4, GAP)", "6 x 9 x 12", "E0302", "crop inputs have different numbers of axes: 4 x 9 x 12 and 6"),
         ("crop(FC 4, FC 3)", "6 x 9 x 12", "E0307", "crop cuts height and width, and 4 has none"),
-        ("crop(POOL 3x3, CONV 4)", "6 x 9 x 12", "E0304", "a crop to H = 9 needs more than 3"),
-        ("crop(CONV 4, POOL 3x3, offset=7x0)", "6 x 9 x 12", "E0304", "a crop to H = 3 at offset 7 needs more than 9"),
+        ("crop(POOL 3x3, CONV 4)", "6 x 9 x 12", "E0304", "a crop to H = 9 is more than there is: H = 3"),
+        ("crop(CONV 4, POOL 3x3, offset=7x0)", "6 x 9 x 12", "E0304", "a crop to H = 3 from 7 on is more than there is: H = 9"),
     ],
 )  # fmt: skip
 def test_who_speaks_and_of_what(line: str, start: str, code: str, words: str) -> None:
