@@ -1181,14 +1181,14 @@ class Author:
         return Form(text(f"gate({way})", element=True), run)
 
     def crop_to(self, shape: Shape, env: Env, depth: int) -> Form | None:
-        """`crop(f)`: the input cut to the size of what f gives."""
+        """`crop(f)`, `resize(f)`: the input with the size of what f gives."""
         if self.symbolic or len(shape) == 1:
             return None
-        like = self.path(shape, env, depth - 1, 2)
+        like, resizes = self.path(shape, env, depth - 1, 2), self.coin(3)
 
         def run(shape: Shape, env: Env) -> Shape:
             out = like.run(shape, env)
-            need(len(out) == len(shape) and all(a >= b for a, b in zip(shape[1:], out[1:])))
+            need(len(out) == len(shape) and (resizes or all(a >= b for a, b in zip(shape[1:], out[1:]))))
             return (shape[0], *out[1:])
 
         try:
@@ -1196,7 +1196,11 @@ class Author:
         except Misfit:
             return None
         inner = grouped(like.code) if like.code.commas or like.code.level < CONCAT else like.code
-        return Form(Code((self.dice.pick(("crop(", "crop(identity, ")), inner, ")"), join=True), run)
+        name = self.dice.pick(("crop(", "crop(identity, "))
+        if resizes:
+            name = name.replace("crop", "resize")
+        mode = self.dice.pick((", mode=bilinear)", ")")) if resizes else ")"
+        return Form(Code((name, inner, mode), join=True), run)
 
     def branch(self, shape: Shape, target: Shape, env: Env, kind: str) -> Form | None:
         """A branch that fits one that ends in `target`: in all axes for a sum, in height and width to concatenate."""

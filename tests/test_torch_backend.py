@@ -18,7 +18,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -198,16 +198,16 @@ def local_response(op: Any, x: Tensor) -> Tensor:
     return x / (float(op.k) + float(op.alpha) * torch.stack(squares, 1)) ** float(op.beta)
 
 
-def resized(op: Any, x: Tensor) -> Tensor:
-    for axis, factor in enumerate(op.factor, 2):
+def resized(x: Tensor, sizes: Sequence[int], mode: str, align_corners: bool = False) -> Tensor:
+    for axis, size in enumerate(sizes, 2):
         n = x.shape[axis]
-        weights = x.new_zeros(n * factor, n)
+        weights = x.new_zeros(size, n)
         for i, row in enumerate(weights):
-            at = (i + 0.5) / factor - 0.5
-            if op.align_corners:
-                at = i * (n - 1) / max(1, n * factor - 1)
-            low = i // factor if op.mode == "nearest" else min(int(max(at, 0)), n - 1)
-            share = 0.0 if op.mode == "nearest" else max(at, 0) - low
+            at = (i + 0.5) * n / size - 0.5
+            if align_corners:
+                at = i * (n - 1) / max(1, size - 1)
+            low = i * n // size if mode == "nearest" else min(int(max(at, 0)), n - 1)
+            share = 0.0 if mode == "nearest" else max(at, 0) - low
             row[low] += 1 - share
             row[min(low + 1, n - 1)] += share
         x = torch.tensordot(x, weights, ([axis], [1])).movedim(-1, axis)
@@ -412,7 +412,10 @@ FORMULAS: dict[str, Callable[[Any, list[Tensor], Weights, bool], Tensor]] = {
     "spatial_dropout": lambda op, xs, w, training: xs[0],
     "stochastic_depth": lambda op, xs, w, training: xs[0] if training else xs[0] - op.p * xs[0],
     "drop_path": lambda op, xs, w, training: xs[0],
-    "upsample": lambda op, xs, w, training: resized(op, xs[0]),
+    "upsample": lambda op, xs, w, training: resized(
+        xs[0], [n * f for n, f in zip(xs[0].shape[2:], op.factor)], op.mode, op.align_corners
+    ),
+    "resize_to": lambda op, xs, w, training: resized(xs[0], xs[1].shape[2:], op.mode),
     "add": lambda op, xs, w, training: torch.stack(xs).sum(0),
     "mean": lambda op, xs, w, training: torch.stack(xs).mean(0),
     "product": lambda op, xs, w, training: torch.stack(xs).prod(0),

@@ -39,7 +39,7 @@ from netdsl.ops.activation import (
 from netdsl.ops.base import Argument, Op, Weight
 from netdsl.ops.convolution import Conv, ConvTranspose
 from netdsl.ops.geometry import ChannelShuffle, Crop, Pad, PadChannels, Reshape, Slice, Transpose
-from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product
+from netdsl.ops.join import Add, Concat, CropTo, FractalJoin, Gate, Join, Mean, Product, ResizeTo
 from netdsl.ops.linear import Flatten, Linear
 from netdsl.ops.normalisation import LRN, BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from netdsl.ops.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
@@ -115,6 +115,7 @@ OPS: tuple[type[Op], ...] = (
     Gate,
     Concat,
     CropTo,
+    ResizeTo,
     FractalJoin,
 )
 """Every primitive, in the order of the reference page."""

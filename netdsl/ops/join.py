@@ -206,6 +206,37 @@ class CropTo(Join):
         return f"offset {brief(self.offset)}" if self.offset else ""
 
 
+class ResizeTo(Join):
+    """The first input, made as high and wide as the second: nearest values, or what lies between them with `bilinear`.
+
+    Row i of H' lies at row (i + 1/2)·H/H' - 1/2 of the input, at the border no further than the outermost one; the
+    nearest is floor(i·H/H'). The pyramid pooling of Chen et al. 2017 and others spreads and fits maps so.
+    """
+
+    name: ClassVar[str] = "resize_to"
+    call: ClassVar[str] = "resize"
+    alone: ClassVar[bool] = True
+    linear: ClassVar[bool] = True
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument("mode", "word", default="nearest", words=("nearest", "bilinear"), doc="`bilinear` works on any axes"),
+    )
+
+    mode: str = "nearest"
+
+    def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
+        x, like = inputs
+        same_rank(x, like, "resize", "E0302", 1)
+        if x.rank == 1:
+            raise JoinFault("E0307", f"resize changes height and width, and {x} has none", (0, 1))
+        return TensorType((x.channels, *like.spatial))
+
+    def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
+        return iter(())
+
+    def describe(self) -> str:
+        return "" if self.mode == "nearest" else self.mode
+
+
 class JoinFault(ShapeFault):
     """A fault between two inputs of a join, known by their positions."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from netdsl.ops.base import axis_index
 from netdsl_torch.code import rate
 from netdsl_torch.rules.base import Rule, Types
+from netdsl_torch.rules.resize import LINEAR
 
 
 def mean_of(op: Any, inputs: Types, args: Sequence[str]) -> str:
@@ -30,6 +31,11 @@ def crop_to(op: Any, inputs: Types, args: Sequence[str]) -> str:
     return f"crop({args[0]}, {args[1]}.shape[2:]{offset})"
 
 
+def resize_to(op: Any, inputs: Types, args: Sequence[str]) -> str:
+    mode = f', mode="{LINEAR[len(inputs[0].spatial)]}"' if op.mode == "bilinear" else ""
+    return f"F.interpolate({args[0]}, {args[1]}.shape[2:]{mode})"
+
+
 RULES = {
     "add": Rule(None, lambda op, inputs, args: " + ".join(args)),
     "mean": Rule(None, mean_of),
@@ -37,6 +43,7 @@ RULES = {
     "gate": Rule(None, gate),
     "concat": Rule(None, concat),
     "crop_to": Rule(None, crop_to),
+    "resize_to": Rule(None, resize_to),
     "join": Rule(
         lambda op, inputs: (f"FractalJoin({len(inputs)}", rate(op.drop, "drop", ", drop=", 0.15), ")"),
         start="FractalJoin.draw(self)",
