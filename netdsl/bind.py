@@ -250,8 +250,9 @@ class Binder:
     def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
         argument = self.named.get(name)
         if argument is None:
-            close = nearest(name, [*self.named, *self.words])
-            helps = self.hint(name) or ((f"did you mean `{close}`?",) if close else self.usage())
+            close = nearest(name, self.named)
+            alone = (f"`{name}` is a word alone: it takes no value",) if name in self.words else ()
+            helps = alone or self.hint(name) or ((f"did you mean `{close}`?",) if close else self.usage())
             self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=helps)
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""

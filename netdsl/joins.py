@@ -119,7 +119,7 @@ class Joiner(Repeater):
             self.pin_coincidences(op, tensors)
             return out
         except JoinFault as fault:
-            self.join_fault(kind, fault, items, tensors)
+            self.join_fault(kind, fault, items, tensors, x)
         except ShapeFault as fault:
             self.shape_fault(fault, expr.span)
         return self.failed()
@@ -286,20 +286,28 @@ class Joiner(Repeater):
         for a, b in op.agreeing(types):
             self.builder.agree(trace_of(a), trace_of(b))
 
-    def join_fault(self, kind: type[Join], fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor]) -> None:
+    def join_fault(
+        self, kind: type[Join], fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor], x: Tensor | None
+    ) -> None:
+        """What was not alike, and the window that would make it so: one of a branch, not what came before the join."""
         i, j = fault.pair
         a, b = tensors[i].type, tensors[j].type
         assert isinstance(a, TensorType)
         assert isinstance(b, TensorType)
         first, second = (items[i], items[j]) if len(items) == len(tensors) else (items[0], items[-1])
+        formulas, pads = worked(tensors[j], a, x), padding_for(tensors[j], a, x)
+        earlier = padding_for(tensors[i], b, x)
+        if not pads and (earlier or not formulas):  # the first is the one to change
+            formulas = [f"`{short(first)}` has {formula}" for formula in worked(tensors[i], b, x)]
+            pads = [f"{pad} in `{short(first)}`" for pad in earlier]
         self.fail(
             fault.code,
             fault.message,
             second.span,
             str(b),
             others=(Label(first.span, str(a)),),
-            notes=[*worked(tensors[j], a), *fault.notes],
-            helps=[*fault.helps, *padding_for(tensors[j], a), *_match_help(kind, a, b)],
+            notes=[*formulas, *fault.notes],
+            helps=[*fault.helps, *pads, *_match_help(kind, a, b)],
         )
 
 
@@ -313,7 +321,7 @@ def matching(expr: t.Expr, scope: Scope) -> str:
 
 
 def _match_help(kind: type[Join], a: TensorType, b: TensorType) -> list[str]:
-    if kind is Add and a.rank == b.rank and projection_stride(a, b) is not None:
+    if kind is Add and (projection_stride(a, b) or projection_stride(b, a)):
         return ["`match` as the shortcut projects where shapes differ: `f + match`"]
     return []
 

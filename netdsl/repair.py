@@ -8,15 +8,15 @@ from netdsl.ops.window import Window, arithmetic, count, divides
 from netdsl.types import TensorType
 
 
-def last_window(tensor: Tensor) -> tuple[Window, TensorType] | None:
+def last_window(tensor: Tensor, start: Tensor | None = None) -> tuple[Window, TensorType] | None:
     """The convolution or pool that gave a tensor its height and width, and the type of its input.
 
-    That is the last one that changed them, or the last of all where none did.
+    That is the last one that changed them, or the last of all where none did; none that stands before `start`.
     """
     last = None
     for _ in range(50):
         element = tensor.element
-        if element is None:
+        if element is None or tensor is start:
             return last
         if not isinstance(element.op, Op) or len(element.inputs) != 1:
             return None
@@ -32,9 +32,9 @@ def last_window(tensor: Tensor) -> tuple[Window, TensorType] | None:
     return last
 
 
-def worked(tensor: Tensor, wanted: TensorType) -> list[str]:
+def worked(tensor: Tensor, wanted: TensorType, start: Tensor | None = None) -> list[str]:
     """`W = (28 - 5 + 2*1)/1 + 1 = 26`, for each axis that is not as wanted."""
-    found = last_window(tensor)
+    found = last_window(tensor, start)
     if found is None or not isinstance(tensor.type, TensorType) or wanted.rank != tensor.type.rank:
         return []
     op, source = found
@@ -46,9 +46,9 @@ def worked(tensor: Tensor, wanted: TensorType) -> list[str]:
     return [f"{' = '.join(axes)} = {text}" for text, axes in rows.items()]
 
 
-def padding_for(tensor: Tensor, wanted: TensorType) -> list[str]:
+def padding_for(tensor: Tensor, wanted: TensorType, start: Tensor | None = None) -> list[str]:
     """`pad 2` keeps 28: the padding of the last window with which every axis comes out as wanted, if there is one."""
-    found = last_window(tensor)
+    found = last_window(tensor, start)
     if found is None or not isinstance(tensor.type, TensorType) or wanted.rank != tensor.type.rank:
         return []
     op, source = found

@@ -669,7 +669,7 @@ def test_summands_are_alike_in_every_axis(join: str) -> None:
     for other, words in [
         ("CONV 5", "channels"),
         ("CONV 4 /3", "height and width"),
-        ("CONV 5 /3", "channels and height and width"),
+        ("CONV 5 /3", "channels, height and width"),
         ("CONV 4 /1x2", "width"),
         ("CONV 4 /3x1", "height"),
     ]:
@@ -687,6 +687,105 @@ def test_a_concatenation_adds_channels() -> None:
         assert (code, message) == ("E0301", f"concat inputs differ in {words}")
     code, message, _, _ = fault("CONV 4 | GAP")
     assert (code, message) == ("E0301", "concat inputs have different numbers of axes: 4 x 9 x 12 and 6")
+
+
+@pytest.mark.parametrize("join", ["{} + {}", "{} | {}"])
+def test_a_fault_between_branches_of_three_axes_names_the_depth(join: str) -> None:
+    _, message, _, _ = fault(join.format("CONV 4 1x1x1", "CONV 4 1x1x1 /2x1x1"), "6 x 4 x 9 x 12")
+    assert message.endswith("inputs differ in depth")
+
+
+SECOND = "H = W = (28 - 5 + 2*0)/1 + 1 = 24"
+FIRST = f"`CONV 4 k=5` has {SECOND}"
+MATCH = "`match` as the shortcut projects where shapes differ: `f + match`"
+
+
+@pytest.mark.parametrize(
+    ("line", "notes", "helps"),
+    [
+        ("identity + CONV 4 k=5", (SECOND,), ("`pad 2` keeps 28",)),
+        ("CONV 4 k=5 + identity", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
+        ("CONV 4 k=5 + RELU", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
+        ("CONV 4 k=5 | CONV 4 3x3 same", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
+        ("CONV 4 3x3 same | CONV 4 k=5", (SECOND,), ("`pad 2` keeps 28",)),
+        ("mean(CONV 4 k=5, RELU, TANH)", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
+        ("CONV 4 1x1 /2 floor + RELU", ("`CONV 4 1x1 /2 floor` has H = W = floor((28 - 1 + 2*0)/2) + 1 = 14",), (MATCH,)),
+        ("RELU + CONV 4 1x1 /2 floor", ("H = W = floor((28 - 1 + 2*0)/2) + 1 = 14",), (MATCH,)),
+        ("RELU + GAP", (), ()),
+        ("CONV 5 1x1 + identity", (), (MATCH,)),
+    ],
+)  # fmt: skip
+def test_the_branch_that_can_be_mended_is_mended(line: str, notes: tuple[str, ...], helps: tuple[str, ...]) -> None:
+    """Whichever comes first; what stands before the branches is none of them."""
+    _, _, said, told = fault(f"default CONV valid\nCONV 4 3x3\n{line}", "3 x 30 x 30")
+    assert (said, tuple(h for h in told if line[:4] == "CONV" or h != MATCH or MATCH in helps)) == (notes, helps)
+
+
+# --- open sizes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "reasons"),
+    [
+        ("CROP 4", "6 x H x 9", {"H": "CROP to H = 4 needs H of at least 4"}),
+        ("CROP 4x5 offset 1x2", "6 x 9 x W", {"W": "CROP to W = 5 from 2 on needs W of at least 7"}),
+        ("PAD 3x2 reflect", "6 x H x W", {"H": "a mirror image of 3 rows needs H of at least 4",
+                                          "W": "a mirror image of 2 rows needs W of at least 3"}),
+        ("SLICE 1 4 axis=H", "6 x H x 9", {"H": "SLICE 1 4 needs H of at least 4"}),
+        ("SLICE 3 W axis=W", "6 x 9 x W", {"W": "SLICE 3 W needs W of at least 4"}),
+        ("CHANNEL_SHUFFLE 2", "c x 8 x 8", {"c": "CHANNEL_SHUFFLE 2 needs channels divisible by 2"}),
+        ("RESHAPE 6 x ? x 27", "6 x H x 9", {"H": "RESHAPE of 6 x H x 9 to 6 x ? x 27"}),
+        ("POOL 3x3 /3", "6 x H x 9", {"H": "(W - k + 2p) must be divisible by 3: H = (H - 3 + 2*0)/3 + 1"}),
+        ("CONV 4 5x5 valid", "6 x H x 9", {"H": "a window of 5 must fit H"}),
+        ("crop(identity, CROP 3)", "6 x H x 9", {"H": "CROP to H = 3 needs H of at least 3"}),
+        ("POOL 2x2 /2 floor -> UPSAMPLE + identity", "6 x H x 8",
+         {"H": "`POOL 2x2 /2 floor -> UPSAMPLE` is 2*floor(H/2), `identity` is H"}),
+    ],
+)  # fmt: skip
+def test_why_an_open_size_is_limited(line: str, start: str, reasons: dict[str, str]) -> None:
+    net = netdsl.loads(f"net t\ninput {start}\n{line}\n")
+    found = {c.symbol: c.reason for c in net._checked.elaborated.prove.constraints}
+    assert found == reasons
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("CONV 4", "CONV depthwise", "DECONV 4", "BN", "GN 2", "LN", "IN affine", "PRELU", "LAYER_SCALE 0.1"),
+        *("GRU 4", "LSTM 4", "RNN 4 relu", "ATTENTION 2"),
+    ],
+)
+def test_weights_need_known_channels(line: str) -> None:
+    name = line.split()[0]
+    start = "c x 8" if name in ("GRU", "LSTM", "RNN", "ATTENTION") else "c x 8 x 8"
+    code, message, _, helps = fault(line, start)
+    assert (code, message) == ("E0308", f"{name} needs a known number of channels, its input has c")
+    assert helps == ("give the channels of the input as a number, and leave only H and W open",)
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "divides"),
+    [
+        ("CONV 8 3x3 /4 pad 2", "6 x 1 x 1", ("an input of H = 3 divides evenly", "`pad 1` divides evenly", "")),
+        ("CONV 8 3x3 /4 valid", "6 x 6 x 7", ("an input of H = 7 or 3 divides evenly", ", or `same`")),
+        ("CONV 8 3x3 /3 pad 1", "6 x 8 x 8", ("an input of H = 10 or 7 divides evenly", "`pad 2` divides evenly", "")),
+    ],
+)
+def test_what_would_divide_evenly(line: str, start: str, divides: tuple[str, ...]) -> None:
+    """Sizes that there are, and the other ways out."""
+    code, _, _, helps = fault(line, start)
+    *first, last = divides
+    ways = "write `floor` to drop the last rows, or `ceil` (pools) to keep a partial window"
+    assert (code, helps) == ("E0303", (*first, ways + last))
+
+
+def test_words_are_switches() -> None:
+    """Each says one thing of the layer, and without it the other holds."""
+    assert layer("PRELU").op == type(layer("PRELU").op)(0.25, False)
+    assert layer("PRELU 0.1 shared").op == type(layer("PRELU").op)(0.1, True)
+    assert layer("RESHAPE 648").type.shape == (648,)
+    assert layer("RNN 4 relu", "3 x 8").op != layer("RNN 4", "3 x 8").op
+    assert (layer("IN affine").op.describe(), layer("IN").op.describe()) == ("affine", "")
 
 
 # --- types -----------------------------------------------------------------------------------------------------------

@@ -284,4 +284,5 @@ def agree(
 
 def _words(axes: list[str]) -> str:
     names = {"C": "channels", "H": "height", "W": "width", "D": "depth"}
-    return " and ".join(names.get(axis, axis) for axis in axes)
+    said = [names[axis] for axis in axes]
+    return " and ".join(part for part in (", ".join(said[:-1]), *said[-1:]) if part)

@@ -166,11 +166,7 @@ def _remainder(
     if isinstance(size, int):
         span = size - reach + sum(padding)
         smaller, larger = size - span % stride, size + -span % stride
-        helps.append(
-            f"an input of {axis} = {larger}"
-            + (f" or {smaller}" if smaller >= reach - sum(padding) else "")
-            + " divides evenly"
-        )
+        helps.append(f"an input of {axis} = {larger}" + (f" or {smaller}" if smaller > 0 else "") + " divides evenly")
         pads = [
             p for p in range(reach // 2 + 1 if pool else reach) if (p, p) != padding and divides(size, reach, p, stride)
         ]
