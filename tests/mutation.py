@@ -46,7 +46,7 @@ FILES = [
 
 TESTS = [
     *("test_size", "test_prove", "test_ops", "test_bind", "test_language", "test_errors", "test_specs"),
-    *("test_golden_source", "test_tiny", "test_docs", "test_laws"),
+    *("test_elaborate", "test_golden_source", "test_tiny", "test_docs", "test_laws"),
 ]
 WITHOUT = [
     *("test_adding", "test_trap_deep", "test_trap_many", "test_trap_the_cache", "test_the_examples_use"),
