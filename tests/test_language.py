@@ -256,3 +256,116 @@ def test_a_let_from_a_label_of_the_base_is_a_side_path() -> None:
     assert net.outputs == {"s": (5, 2, 2), "t": (9, 4, 4)}
     assert net.warnings == ()
     assert "fc1" not in net.emit()
+
+
+TWO = "net t\ninput a = 3 x 8 x 8\ninput b = 3 x 8 x 8\n"
+OPEN = "net t\ninput 3 x H x 32\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (INPUT + "CONV (1000000000000*1000000000000)",
+         ("E0102", "`1000000000000*1000000000000` leaves the range of sizes, ±10^18", "3:7", "")),
+        ("net t\ninput 0 x 3 x 3\nRELU",
+         ("E0202", "a size is a whole number of at least 1, or a name, not `0`", "2:7", "")),
+        ("net t\ninput 3 x 2.5 x 3\nRELU",
+         ("E0202", "a size is a whole number of at least 1, or a name, not `2.5`", "2:11", "")),
+        ("net t\ninput 3 x 1000000001 x 1\nRELU", ("E0102", "a size of more than 1,000,000,000", "2:11", "")),
+        (TWO + "RELU + a", ("E0212", "there is no input here", "4:1", "nothing reaches this element")),
+        (TWO + "identity | a", ("E0212", "there is no input here", "4:1", "nothing reaches this element")),
+        (TWO + "match + a", ("E0212", "there is no input here", "4:1", "nothing reaches this element")),
+        (TWO + "join(f(3), a)\nblock f(n) = join(CONV n, RELU)",
+         ("E0212", "there is no input here", "4:6", "nothing reaches this element")),
+        (INPUT + "let f = (CONV 4 -> RELU)\nf(stride=2)",
+         ("E0203", "`f` is a block without parameters, so it takes no arguments", "4:1", "")),
+        ("block p(how) = CONV 8 padding=how\n" + INPUT + "p(3)",
+         ("E0202", "`padding` of CONV is `same` or `valid`", "1:31", "")),
+        (INPUT + 'CONV 8 padding="left"', ("E0202", "`padding` of CONV is `same` or `valid`", "3:16", "")),
+        (OPEN + "CONV 4 /2 : 4 x 8 x ?",
+         ("E0305", "the shape is 4 x ceil(H/2) x 16, not 4 x 8 x ?", "3:13", "asserted here")),
+        (INPUT + "mean(RELU)", ("E0203", "`mean` takes two or more blocks: `mean(a, b)`", "3:1", "")),
+        (INPUT + "gate(RELU, RELU, RELU)",
+         ("E0203", "`gate` takes one or two blocks: `gate(a)`, `gate(a, b)`", "3:1", "")),
+        (INPUT + "bottleneck 64", ("E0203", "`bottleneck` is a block, and blocks take their arguments in parentheses", "3:1", "")),
+        (INPUT + "a = RELU\na 3", ("E0209", "`a` is a tensor and takes no arguments", "4:1", "")),
+        (INPUT + "RELU * 0", ("E0401", "a repeat of 0: at least 1 is needed", "3:8", "`0` is 0")),
+        (INPUT + "for i in 3..1 do CONV i", ("E0401", "`for` from 3 to 1 has no step", "3:10", "")),
+        (INPUT + "for i in 1..10001 do RELU", ("E0403", "a `for` of 10,001 steps is more than 10,000", "3:1", "")),
+        (INPUT + "RELU * 10000001", ("E0403", "a repeat of 10,000,001 is more than 10,000,000", "3:1", "")),
+    ],
+)  # fmt: skip
+def test_what_is_said_and_where(text: str, said: tuple[str, str, str, str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        netdsl.loads(text)
+    one = caught.value.diagnostics[0]
+    place = one.label.span.place.partition(":")[2]
+    assert (one.code, one.message, place, one.label.text) == said
+
+
+def test_the_largest_that_there_may_be() -> None:
+    """Each bound is itself allowed."""
+    assert netdsl.loads("net t\ninput 1000000000 x 1 x 1\nRELU").outputs == {"output": (10**9, 1, 1)}
+    assert len(netdsl.loads(INPUT + "for i in 1..10000 do RELU").layers) == 10_000
+    upsampled = "net t\ninput 1 x 1000000000 x 1\nUPSAMPLE 1000x1"
+    assert netdsl.loads(upsampled).outputs == {"output": (1, 10**12, 1)}
+    assert codes(upsampled + " -> PAD after=1x0") == ["E0403"]
+
+
+@pytest.mark.parametrize("left", range(3))
+@pytest.mark.parametrize("right", range(3))
+def test_conditions(left: int, right: int) -> None:
+    """Each comparison and its `not`, and each combination of two: as Python has them."""
+    for op in ("==", "!=", "<", "<=", ">", ">="):
+        holds = eval(f"{left} {op} {right}")
+        for test, value in [
+            (f"n {op} {right}", holds),
+            (f"not n {op} {right}", not holds),
+            (f"n {op} {right} and n == {left}", holds),
+            (f"n == {left} and n {op} {right}", holds),
+            (f"n {op} {right} or n == 9", holds),
+            (f"n == 9 or n {op} {right}", holds),
+            (f"n == 9 and n {op} {right}", False),
+            (f"n == {left} or n {op} {right}", True),
+        ]:
+            chosen = f"block b(n) = if {test} then CONV 4 else CONV 5\n{INPUT}b({left})"
+            assert netdsl.loads(chosen).outputs["output"][0] == (4 if value else 5), test
+
+
+def test_words_may_be_quoted_or_passed_on() -> None:
+    for text in ('CONV 8 padding="valid"', "CONV 8 padding=valid", "CONV 8 valid"):
+        assert output(text) == (8, 30, 30)
+    assert output("p(valid)", "block p(how) = CONV 8 padding=how\n" + INPUT) == (8, 30, 30)
+    assert output("p", "block p(how=valid) = CONV 8 padding=how\n" + INPUT) == (8, 30, 30)
+
+
+def test_what_no_output_needs_is_no_part_of_the_network() -> None:
+    net = netdsl.loads(INPUT + "a = CONV 4\nb = CONV 5\noutput a")
+    assert [layer.op.name for layer in net.layers] == ["conv"]
+    assert [d.code for d in net.warnings] == ["W0501"]
+    assert (net.params, net.outputs) == (112, {"a": (4, 32, 32)})
+
+
+def test_a_trained_head_costs_nothing_at_inference() -> None:
+    plain = netdsl.loads(INPUT + "CONV 4 -> GAP -> FC 3")
+    with_head = netdsl.loads(INPUT + "CONV 4\noutput aux = GAP -> FC 9\nGAP -> FC 3")
+    assert with_head.params == plain.params + 5 * 9
+    assert with_head.macs == plain.macs
+
+
+def test_why_an_asserted_size_limits_an_open_one() -> None:
+    with pytest.raises(SpecError) as caught:
+        netdsl.loads(OPEN + "CONV 4 /2 : 4 x 8 x ?")
+    (one,) = caught.value.diagnostics
+    assert one.notes == ("H = (H - 3 + 2*1)/2 + 1", "this holds only for H = 15 or 16")
+    assert one.helps == ("if the shape is right, write `: 4 x ceil(H/2) x 16`",)
+
+
+def test_a_name_from_around_is_read_each_time() -> None:
+    """Lines that are alike in text differ where a name or a choice in them does."""
+    assert output("for i in 1..3 do CONV (i) relu") == (3, 32, 32)
+    assert output("for i in 1..3 do CONV 4 k=(2*i-1) valid relu") == (4, 26, 26)
+    text = "block b(s) = CONV 4 stride=(s) relu\n"
+    assert output("b(1) -> b(2) -> b(4)", text + INPUT) == (4, 4, 4)
+    assert output("k(3) -> k(5) -> k(3)", "block k(n) = CONV 4 n x n valid\n" + INPUT) == (4, 24, 24)
+    assert output("k(3) -> k(5)", "block k(n) = CONV 4 k=n valid\n" + INPUT) == (4, 26, 26)
