@@ -104,7 +104,7 @@ class Elaborator(Joiner):
 
     def run_name(self, expr: t.Name, scope: Scope, x: Tensor | None) -> Tensor:
         value = self.name_value(expr, scope, x)
-        if isinstance(value, Primitive):
+        if isinstance(value, Primitive) and scope.find(expr.id) is None:
             return self.primitive(value.op, expr.id, (), expr, scope, x)
         return self.apply(value, expr, scope, x)
 
@@ -123,7 +123,7 @@ class Elaborator(Joiner):
             return self.primitive(BY_SPELLING[name.upper()], name, expr.args, expr, scope, x)
         value = self.name_value(expr.head, scope, x)
         if isinstance(value, Primitive):
-            return self.primitive(value.op, name, expr.args, expr, scope, x)
+            return self.primitive(value.op, value.op.spellings[0], expr.args, expr, scope, x)
         if isinstance(value, Function):
             inside = ", ".join(arg.span.text for arg in expr.args)
             self.fail(
