@@ -108,13 +108,13 @@ class Joiner(Repeater):
         tensors = [r for r in results if r is not None and not r.failed]
         if len(tensors) < len(items):
             return self.failed()
-        if kind.merges:
-            tensors = self.merged(tensors, marks[0])
         self.prove.subjects = tuple([short(item) for item in items])
         try:
             assert isinstance(tensors[0].type, TensorType)
             op = kind.build(values or {}, tensors[0].type)
             assert isinstance(op, Join)
+            if op.merges:
+                tensors = self.merged(op, tensors, marks[0])
             out = self.add(op, tensors, expr.span)
             self.pin_coincidences(op, tensors)
             return out
@@ -181,14 +181,14 @@ class Joiner(Repeater):
             return self.ends_in_join(value.block.body, value.scope, seen)
         return isinstance(value, Path) and self.ends_in_join(value.expr, value.scope, seen)
 
-    def merged(self, tensors: list[Tensor], mark: int) -> list[Tensor]:
-        """The inputs of a join, where one that is itself a join made here gives way to what it joins."""
+    def merged(self, op: Join, tensors: list[Tensor], mark: int) -> list[Tensor]:
+        """The inputs of a join, where one that is itself such a join, made here, gives way to what it joins."""
         elements = self.builder.elements
         found: list[Tensor] = []
         for tensor in tensors:
             element = tensor.element
             made_here = element is not None and any(element is e for e in elements[mark:])
-            if element is not None and made_here and isinstance(element.op, Join) and element.op.merges:
+            if element is not None and made_here and element.op == op:
                 found.extend(element.inputs)
                 elements[mark:] = [e for e in elements[mark:] if e is not element]
             else:

@@ -77,6 +77,11 @@ def test_a_branch_does_not_lose_the_path_before_a_label() -> None:
         netdsl.loads("net j\ninput 1 x 2 x 2\na = CONV 1\njoin(CONV 1 -> a, CONV 1)\n", name="j.net")
 
 
+def test_a_join_with_another_probability_stays() -> None:
+    net = netdsl.loads("net j\ninput 1 x 2 x 2\njoin(CONV 1, join(CONV 1, CONV 1, drop=0.5), drop=0.1)\n", name="j.net")
+    assert [(join.columns, join.drop) for join in joins(net.compile())] == [(2, 0.5), (2, 0.1)]
+
+
 def test_a_join_that_is_used_elsewhere_stays() -> None:
     """A label is a tensor: what it names is not taken apart."""
     net = netdsl.loads("net j\ninput 1 x 2 x 2\na = join(CONV 1, CONV 1)\njoin(a, CONV 1) + a\n", name="j.net")
