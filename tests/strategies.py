@@ -805,7 +805,7 @@ class Author:
             return limited((shape[0], prod(shape[1:])))
 
         cut = self.simple(f"CROP {'x'.join(map(str, sizes))}", crop, shape)
-        return [cut, self.simple("FLATTEN spatial", flat, shape)]
+        return [cut, self.simple("FLATTEN spatial", flat, (shape[0], *sizes))]
 
     def sequence_layer(self, shape: Shape, env: Env) -> Form:
         """A layer that looks along a sequence."""

@@ -2302,13 +2302,13 @@ def test_printing_a_module_shows_uneven_padding() -> None:
 def test_rates_follow_from_the_numbers_of_a_block() -> None:
     """As the channels do: one class for all, and a loop where they grow evenly."""
     net = netdsl.loads(
-        "net n(last=2)\ninput 4 x 8 x 8\nblock b(l, share) = CONV 4 -> DROPOUT (l*share/10) -> LEAKY_RELU (0.5 - l/10)\n"
-        "for l in 1..4 do b(l, 2)\nb(last, 1) -> GAP -> FC 2",
+        "net n(last=2)\ninput 4 x 8 x 8\nblock b(k, share) = CONV 4 -> DROPOUT (k*share/10) -> LEAKY_RELU (0.5 - k/10)\n"
+        "for i in 1..4 do b(i, 2)\nb(last, 1) -> GAP -> FC 2",
         name="n.net",
     )
     source = net.emit()
-    assert "nn.Dropout(l * share / 10)" in source
-    assert "nn.LeakyReLU(0.5 - l / 10)" in source
+    assert "nn.Dropout(k * share / 10)" in source
+    assert "nn.LeakyReLU(0.5 - k / 10)" in source
     assert "for i in range(4)" in source
     module = net.compile()
     assert [part.p for part in module.modules() if isinstance(part, nn.Dropout)] == [0.2, 0.4, 0.6, 0.8, 0.2]
