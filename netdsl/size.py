@@ -91,7 +91,7 @@ class Formula:
         if not isinstance(other, (int, Fraction, Formula)):
             return NotImplemented
         total = dict(self.terms)
-        for monomial, coefficient in _terms(other):
+        for monomial, coefficient in terms_of(other):
             total[monomial] = total.get(monomial, 0) + coefficient
         return _collect(total)
 
@@ -113,7 +113,7 @@ class Formula:
             return NotImplemented
         total: dict[Monomial, Number] = {}
         for left, a in self.terms:
-            for right, b in _terms(other):
+            for right, b in terms_of(other):
                 monomial = tuple(sorted(left + right, key=_atom_rank))
                 total[monomial] = total.get(monomial, 0) + a * b
         return _collect(total)
@@ -127,7 +127,7 @@ class Formula:
         return Formula(tuple((monomial, _plain(coefficient * reciprocal)) for monomial, coefficient in self.terms))
 
     def __str__(self) -> str:
-        return _sum((coefficient, _human_term(monomial, coefficient)) for monomial, coefficient in self.terms)
+        return joined_terms((coefficient, _human_term(monomial, coefficient)) for monomial, coefficient in self.terms)
 
     def __repr__(self) -> str:
         return f"Formula({self})"
@@ -168,7 +168,7 @@ def _plain(number: Number) -> Number:
     return int(number) if number.denominator == 1 else number
 
 
-def _terms(value: Value) -> Terms:
+def terms_of(value: Value) -> Terms:
     """The terms of a formula or a number."""
     return value.terms if isinstance(value, Formula) else (((), _plain(value)),)
 
@@ -300,7 +300,7 @@ def evaluate(size: Size, env: Mapping[str, int]) -> Number:
     Raises KeyError for a symbol without a value.
     """
     total: Number = 0
-    for monomial, coefficient in _terms(size):
+    for monomial, coefficient in terms_of(size):
         product = coefficient
         for atom in monomial:
             if isinstance(atom, Sym):
@@ -326,7 +326,7 @@ def substitute(size: Size, env: Mapping[str, Size]) -> Size:
                 factor = env.get(atom.name, formula_of(atom))
             product = product * (factor if isinstance(factor, Formula) else _plain(factor))
         total = total + product
-    return _collect(dict(_terms(total)))
+    return _collect(dict(terms_of(total)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def substitute(size: Size, env: Mapping[str, Size]) -> Size:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _sum(terms: Iterable[tuple[Number, str]]) -> str:
+def joined_terms(terms: Iterable[tuple[Number, str]]) -> str:
     """`a + b - c` for terms (sign, text), the text without its sign; a minus comes first only if all have one."""
     ordered = list(terms)
     first = next((i for i, (sign, _) in enumerate(ordered) if sign > 0), 0)
@@ -366,72 +366,9 @@ def _human_atom(atom: Atom) -> str:
     return f"floor({inner}/{divisor})" if len(inner.terms) == 1 else f"floor(({inner})/{divisor})"
 
 
-def to_python(size: Size, names: Mapping[str, str] = {}) -> str:
-    """The size as a Python expression over ints, `//` its only division: `in_channels + 32`, `(H + 1) // 2`.
-
-        N/S + W   ->   N // S + W          N, W with integer coefficients
-
-    Its value is that of the size wherever the latter is whole, for then S divides N. `names` renames symbols; a new
-    name must bind tighter than any operator, as `self.width` does.
-    """
-    return _python_sum(_terms(size), names)
-
-
 def is_polynomial(formula: Formula) -> bool:
     """Whether there is no floor in it."""
     return all(isinstance(atom, Sym) for monomial, _ in formula.terms for atom in monomial)
-
-
-def to_python_rate(formula: Formula, names: Mapping[str, str] = {}) -> str:
-    """A formula without floors as a Python expression over floats: `l / 108`, `0.5 + 3 * l / 4`."""
-    pieces = []
-    for monomial, c in formula.terms:
-        if not monomial:
-            pieces.append((c, repr(abs(float(c)))))
-            continue
-        symbols = [names.get(atom.name, atom.name) for atom in monomial if isinstance(atom, Sym)]
-        product = " * ".join([str(abs(c.numerator)), *symbols] if abs(c.numerator) != 1 else symbols)
-        pieces.append((c, product if c.denominator == 1 else f"{product} / {c.denominator}"))
-    return _sum(pieces)
-
-
-def _python_sum(terms: Terms, names: Mapping[str, str]) -> str:
-    whole = [(monomial, int(c)) for monomial, c in terms if c.denominator == 1]
-    split = [(monomial, c) for monomial, c in terms if c.denominator != 1]
-
-    pieces = [(c, _python_term(monomial, c, names)) for monomial, c in whole if monomial]
-    if split:
-        scale = lcm(*(c.denominator for _, c in split))
-        sign = -1 if split[0][1] < 0 else 1
-        numerator = tuple((monomial, int(c * scale) * sign) for monomial, c in split)
-        pieces.append((sign, _python_quotient(numerator, scale, names)))
-    pieces += [(c, _python_term(monomial, c, names)) for monomial, c in whole if not monomial]
-    return _sum(pieces)
-
-
-def _python_quotient(numerator: Terms, divisor: int, names: Mapping[str, str]) -> str:
-    """`N // divisor`, for integer coefficients in N, the first of them positive."""
-    if len(numerator) > 1:
-        return f"({_python_sum(numerator, names)}) // {divisor}"
-    monomial, coefficient = numerator[0]
-    return f"{_python_term(monomial, int(coefficient), names, operand=True)} // {divisor}"
-
-
-def _python_term(monomial: Monomial, coefficient: int, names: Mapping[str, str], operand: bool = False) -> str:
-    """`4 * c` for 4*c and for -4*c: the caller writes the sign.
-
-    A floor stands bare only as a whole, positive term that is no operand, for `4 * c // 2` is not `4 * (c // 2)`, nor
-    is `-c // 2` the same as `-(c // 2)`.
-    """
-    bare = coefficient == 1 and len(monomial) == 1 and not operand
-    factors = [] if abs(coefficient) == 1 and monomial else [str(abs(coefficient))]
-    for atom in monomial:
-        if isinstance(atom, Sym):
-            factors.append(names.get(atom.name, atom.name))
-        else:
-            quotient = _python_quotient(atom.inner.terms, atom.divisor, names)
-            factors.append(quotient if bare else f"({quotient})")
-    return " * ".join(factors)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

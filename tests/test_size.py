@@ -39,11 +39,10 @@ from netdsl.size import (
     substitute,
     symbol,
     symbols,
-    to_python,
-    to_python_rate,
     total,
     trace_of,
 )
+from netdsl_torch.formula import to_python, to_python_rate
 
 H, W, C = symbol("H"), symbol("W"), symbol("C")
 

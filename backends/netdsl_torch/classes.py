@@ -12,9 +12,10 @@ from functools import cached_property
 from netdsl.graph import Call, Graph, Node, Repeat, Run, bodies, in_callers_terms, output_of, parts
 from netdsl.ops import Op
 from netdsl.record import Record
-from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, to_python, to_python_rate, trace_of
+from netdsl.size import Formula, Size, Traced, substitute, symbol, symbols, trace_of
 from netdsl.types import TensorType
 from netdsl_torch.code import Code, Hole, hole, holes_of, in_terms, joined, rendered, skeleton, traced
+from netdsl_torch.formula import to_python, to_python_rate
 from netdsl_torch.initial import Initial
 from netdsl_torch.names import FUNCTIONS, IN_CONSTRUCTOR, MODULE_NAMES, allotted, attributes, class_name, unique
 from netdsl_torch.rules import HELPERS, rule_of
