@@ -30,6 +30,7 @@ from netdsl.network import elaborate
 from netdsl.options import Options
 from netdsl.parse import parse
 from netdsl.program import Loader
+from netdsl.size import evaluate
 from netdsl.source import Source
 from netdsl.table import align
 
@@ -126,9 +127,13 @@ def on_meta(net: Net) -> Callable[[], object] | None:
     module = load_module(net.emit(), net.name)
     classes = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
 
+    # An open size becomes the first from 64 on that the network admits.
+    sizes = {name: next(n for n in range(64, 10_000) if domain.admits(n)) for name, domain in net.domains.items()}
+    shapes = [[int(evaluate(size, sizes)) for size in shape] for shape in net.inputs.values()]
+
     def action() -> None:
         with torch.device("meta"), torch.no_grad():
-            inputs = [torch.empty(2, *map(int, shape)) for shape in net.inputs.values()]
+            inputs = [torch.empty(2, *shape) for shape in shapes]
             classes[-1]().eval()(*inputs)
 
     return action
@@ -136,9 +141,13 @@ def on_meta(net: Net) -> Callable[[], object] | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NETWORK", help="shipped networks (all of them)")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="repetitions of each measurement (15)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     args = parser.parse_args()
+    unknown = [name for name in args.names if name not in shipped()]
+    if unknown:
+        parser.error(f"no shipped network is called {unknown[0]!r}")
     processor = platform.processor() or platform.machine()
     machine = f"{platform.node()}, {processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"machine: {machine}\n")
@@ -149,7 +158,7 @@ def main() -> None:
         *((name, f"{ms:.1f}", f"{ms / bare:.1f}") for name, ms in whole.items()),
     ]
     print("\n".join(align(rows, right=(1, 2))) + "\n")
-    networks = {name: stages(path, args.rounds) for name, path in shipped().items()}
+    networks = {name: stages(shipped()[name], args.rounds) for name in args.names or shipped()}
     columns = list(next(iter(networks.values())))
     table = [("in process, ms", *columns, *(["meta / check"] if "torch meta" in columns else []))]
     for name, found in networks.items():
