@@ -198,8 +198,10 @@ class Module:
     def freezes(self) -> list[str]:
         cls = self.plan.class_of[id(self.graph)]
         has_module = {i for i, _ in cls.constructors()}
-        measure = Measure(self.graph)
         nodes = [node for i, node in enumerate(self.graph.nodes) if node.frozen and i in has_module]
+        if not nodes:
+            return []
+        measure = Measure(self.graph)
         frozen = [node for node in nodes if measure.params(self.graph, node)]
         return [f"self.{self.plan.attributes(self.graph)[node.name]}.requires_grad_(False)" for node in frozen]
 
