@@ -390,7 +390,9 @@ def _show_body(body: Graph[T], tags: dict[int, str]) -> str:
 def _show_op(op: Op | Call[T] | Repeat[T], tags: dict[int, str]) -> str:
     if isinstance(op, Op):
         attributes = ", ".join(
-            f"{name}={getattr(op, name)}" for name in op.fields if getattr(op, name) != op.optional.get(name)
+            f"{name}={_show_value(getattr(op, name))}"
+            for name in op.fields
+            if getattr(op, name) != op.optional.get(name)
         )
         return f"{op.name}[{attributes}]" if attributes else op.name
     inside = " -> ".join(
@@ -398,6 +400,13 @@ def _show_op(op: Op | Call[T] | Repeat[T], tags: dict[int, str]) -> str:
         for run in parts(op)
     )
     return f"call {inside}" if isinstance(op, Call) else f"repeat[{inside}]"
+
+
+def _show_value(value: object) -> str:
+    """Records say themselves what they are, in tuples too."""
+    if isinstance(value, tuple) and value and all(isinstance(part, Record) for part in value):
+        return f"({' -> '.join(map(str, value))})"
+    return str(value)
 
 
 def _show_args(call: Call[T]) -> str:

@@ -1,0 +1,1 @@
+"""The Triton backend: checked network → fused graph → kernels, for inference."""

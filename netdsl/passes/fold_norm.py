@@ -1,0 +1,62 @@
+"""An affine step right after a convolution goes into its weights: batch norms, layer scales, constant factors.
+
+Only where nothing else reads what the convolution gives, and never across an activation. In training a batch norm has
+statistics of its own; these graphs are of inference.
+
+    s·(W*x + b) + t  =  (s·W)*x + (s·b + t)
+"""
+
+from __future__ import annotations
+
+from netdsl.passes.fused import FusedConv, Head, Pointwise, Step
+from netdsl.passes.recipe import Constant, Plus, Recipe, ScaledOut, Times
+from netdsl.passes.rewrite import Context, Value, Work
+
+
+def fold_norm(work: Work, context: Context) -> None:
+    for value in work.live():
+        host = value.inputs[0] if value.inputs else None
+        if not isinstance(value.op, Pointwise) or host is None or not isinstance(host.op, FusedConv | Head):
+            continue
+        while starts_affine(value) and fold_first(work, context, value, host):
+            pass
+
+
+def starts_affine(value: Value) -> bool:
+    return isinstance(value.op, Pointwise) and value.op.epilogue[0].kind in ("affine", "scale")
+
+
+def fold_first(work: Work, context: Context, value: Value, host: Value) -> bool:
+    """Moves the first step of `value` into the weights of `host`."""
+    op = host.op
+    assert isinstance(value.op, Pointwise)
+    assert isinstance(op, FusedConv | Head)
+    if work.only_user(host) is not value:
+        context.left("fold_norm", value.name, f"others read what {host.name} gives too")
+        return False
+    if op.epilogue:
+        context.left("fold_norm", value.name, f"{op.epilogue[-1].kind} stands between it and {host.name}")
+        return False
+    if not context.may("fold_norm", value.name, host.name, "folded into the weights"):
+        return False
+    first, *rest = value.op.epilogue
+    weight, bias = folded(op.weight, op.bias, first)
+    work.change(host, op.replace(weight=weight, bias=bias), host.inputs)
+    if rest:
+        work.change(value, Pointwise(epilogue=tuple(rest)), value.inputs)
+    else:
+        work.replace(value, host)
+    return True
+
+
+def folded(weight: Recipe, bias: Recipe | None, step: Step) -> tuple[Recipe, Recipe | None]:
+    """The weight and bias of a layer with an affine step, or a factor, after it."""
+    shift: Recipe | None
+    if step.kind == "scale":
+        scale, shift = Constant(step.value, weight.dims[0]), None
+    else:
+        scale, shift = step.weights  # type: ignore[assignment]
+    moved = Times(scale, bias) if bias is not None else None
+    if moved is None or shift is None:
+        return ScaledOut(weight, scale), moved or shift
+    return ScaledOut(weight, scale), Plus(moved, shift)
