@@ -1,0 +1,1 @@
+"""The ways to do a task: Triton kernels, and those of libraries."""

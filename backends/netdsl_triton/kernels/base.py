@@ -1,0 +1,75 @@
+"""What is a kernel?  One way to do a task: what it claims, how it can be configured, how it is launched.
+
+Several kernels may claim one task, each with several configurations; which is taken, the cost model guesses or the
+device decides (`choose.py`). Everything but `pack` and `bind` is answered from shapes alone, without a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from netdsl.devices import Device
+from netdsl.record import Record
+from netdsl_triton.task import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Config = Mapping[str, int | str | bool]
+"""Block sizes, warps, stages …, by name; as it stands in the cache and in reports."""
+Launch = Callable[[], None]
+"""Does the task once: reads the inputs, writes the whole output, allocates nothing."""
+
+
+class Compilation(Record):
+    """One compilation of one Triton function, as `triton.compile(ASTSource(...))` takes it.
+
+    function      the `@triton.jit` function
+    signature     {argument: "*fp16", "i32", "constexpr" …}
+    constants     {argument: value} of the constexpr ones
+    attributes    {argument position: [["tt.divisibility", 16]]}, as at a launch with aligned pointers and sizes
+    options       num_warps, num_stages …
+    matrix        whether it must use the matrix instructions of the device
+    """
+
+    function: Any
+    signature: dict[str, str]
+    constants: dict[str, Any]
+    attributes: dict[tuple[int, ...], list[list[Any]]]
+    options: dict[str, int]
+    matrix: bool = False
+
+
+class Kernel(Protocol):
+    """One way to do tasks. Tensors come as N x C x H x W with the strides of their views (channels innermost)."""
+
+    name: str
+    """As in reports and in the cache: `matmul`, `conv`, `cudnn` …"""
+
+    def claims(self, task: Task, device: Device) -> str:
+        """Empty if it can do the task on this kind of device, else why not, in a few words."""
+
+    def configs(self, task: Task, device: Device) -> Sequence[Config]:
+        """The configurations worth trying, the best guess first. The task is one that it claims."""
+
+    def seconds(self, task: Task, config: Config, device: Device) -> float:
+        """What the cost model predicts for one launch."""
+
+    def launches(self, task: Task, config: Config) -> int:
+        """How many kernels run on the device."""
+
+    def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """The weights as the kernel reads them: laid out, padded, in the type of the task.
+
+        `weights` has the tensors of `op.weight_recipes()`, in fp32, in PyTorch's layout. The result depends on
+        nothing else, so that new weights can be copied into the old tensors.
+        """
+
+    def bind(
+        self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
+    ) -> Launch:
+        """What does the task on these tensors, as often as it is called."""
+
+    def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
+        """What a launch would compile: so that it can be compiled ahead of time. Empty for library kernels."""
