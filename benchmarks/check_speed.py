@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from netdsl.cli import write_atomically
 from netdsl.driver import check_source
 from netdsl.files import FileReader, read_source, shipped
 from netdsl.net import Net, load
@@ -33,6 +32,7 @@ from netdsl.program import Loader
 from netdsl.size import evaluate
 from netdsl.source import Source
 from netdsl.table import align
+from netdsl.writing import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,4 +1,4 @@
-"""The command line: the only place that reads arguments, prints, and writes files.
+"""The command line: the only place that reads arguments and prints.
 
 Exit codes: 0 all is well, 1 a spec has faults, 2 wrong usage (unknown options, missing files, a target that cannot be
 written), 70 a fault of netdsl itself.
@@ -191,6 +191,7 @@ def to_json(net: Net) -> str:
 
 def run_compile(args: argparse.Namespace) -> int:
     from netdsl.backend import backend_for, load_backend
+    from netdsl.writing import may_write, write_atomically
 
     net, faults = read_net(args.spec, args)
     report(faults)
@@ -274,51 +275,6 @@ def report(faults: Sequence[Diagnostic]) -> None:
     errors = sum(fault.severity == "error" for fault in faults)
     if errors > 1:
         print(f"{errors} errors", file=sys.stderr)
-
-
-def may_write(target: Path, is_generated: object, force: bool) -> None:
-    """Refuses a target that is not a file of ours, before anything is computed."""
-    assert callable(is_generated)
-    if target.is_dir():
-        raise Wrong(f"{target} is a folder")
-    if not target.parent.is_dir():
-        raise Wrong(f"there is no folder {target.parent}")
-    if target.exists() and not force:
-        try:
-            ours = is_generated(target.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            ours = False
-        if not ours:
-            raise Wrong(
-                f"{target} exists and is not netdsl's, or was edited: --force replaces it, -o NAME writes elsewhere"
-            )
-
-
-def write_atomically(target: Path, text: str) -> None:
-    """Writes beside the target, then renames: a reader sees the old file or the new one, never half of it."""
-    import tempfile
-
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise Wrong(f"{target} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise Wrong(f"{target} cannot be written: {error.strerror}") from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def run() -> NoReturn:
