@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, settings
 # One thread for each worker: read when torch is imported, which only the tests that need it do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Triton kernels run in its interpreter here, on tensors of the CPU; read when Triton is imported. What compiles them
+# needs a process of its own.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # HYPOTHESIS_PROFILE=thorough tries twenty times as many examples, and other ones in each run.
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, suppress_health_check=SLOW)

@@ -1,0 +1,203 @@
+"""What do the Triton kernels share?  Steps as arguments, packed vectors, alignment, ahead-of-time compilation, costs.
+
+A kernel makes its arguments by one function, from tensors to launch it (`bind`) and from `Pointer`s to compile it ahead
+of time (`compilations`), so that the two cannot differ. Nothing here imports torch or Triton when it is imported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netdsl.devices import BYTES, Device
+from netdsl.passes.fused import BINARY, Steps
+from netdsl.record import Record
+from netdsl_triton.kernels.base import Compilation
+from netdsl_triton.task import Task, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHANNEL_PAD = 256
+"""Packed vectors are as long as a multiple of it; no block of channels is wider, so none reaches over the end."""
+MAX_OPERANDS = 2
+DTYPES = ("fp32", "fp16", "bf16")
+Arguments = dict[str, Any]
+
+
+class Coded(Record):
+    """Steps as `netdsl_triton.jit.steps` takes them.
+
+    codes       kind, value, first row of the vectors, number of the operand: four for each step
+    vectors     for each row of the vectors, the name of the weight
+    operands    for operands 1, 2: which input of the element
+    """
+
+    codes: tuple[str | float | int, ...] = ()
+    vectors: tuple[str, ...] = ()
+    operands: tuple[int, ...] = ()
+
+
+def coded(steps: Steps, part: str, bias: bool = False) -> Coded:
+    """The steps of `part` (prologue or epilogue), after those of the bias if there is one.
+
+    They may have more operands than a kernel takes: `refusal` tells.
+    """
+    codes: list[str | float | int] = ["bias", 0.0, 0, 0] if bias else []
+    vectors = ["bias"] if bias else []
+    others = tuple(dict.fromkeys(step.input for step in steps if step.kind in BINARY))
+    for i, step in enumerate(steps):
+        number = others.index(step.input) + 1 if step.kind in BINARY else 0
+        codes += [step.kind, float(step.value), len(vectors) if step.weights else 0, number]
+        vectors += [f"{part}.{i}.{k}" for k in range(len(step.weights))]
+    return Coded(tuple(codes), tuple(vectors), others)
+
+
+def refusal(task: Task, *parts: Steps) -> str:
+    """Why no kernel of ours can do a task with these steps, or ''."""
+    views = (*task.inputs, task.output)
+    if len({view.dtype for view in views}) > 1:
+        return "its tensors are of several types"
+    if task.output.dtype not in DTYPES:
+        return f"no kernel for {task.output.dtype}"
+    if max(len(coded(steps, "").operands) for steps in (*parts, ())) > MAX_OPERANDS:
+        return f"more than {MAX_OPERANDS} operands"
+    return ""
+
+
+def supported(device: Device) -> bool:
+    """Whether Triton compiles for it and has the matrix instructions that the blocks are made for."""
+    kind, arch = device.arch
+    return kind == "hip" or (kind == "cuda" and int(arch) >= 80)
+
+
+def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int) -> Tensor:
+    """rows x (channels, padded with zeros), fp32; a vector of one value is spread. At least one row."""
+    import torch
+
+    like = next(iter(weights.values()), torch.empty(0))
+    out = torch.zeros(max(len(code.vectors), 1), round_up(channels, CHANNEL_PAD), device=like.device)
+    for row, name in enumerate(code.vectors):
+        out[row, :channels] = weights[name].reshape(-1)
+    return out
+
+
+def step_arguments(task: Task, code: Coded, vectors: Any, inputs: Sequence[Any]) -> Arguments:
+    """STEPS, vectors, pitch, other1, pitch1, other2, pitch2 for `apply_steps`; `vectors` is from `pack_vectors`."""
+    found: Arguments = {"STEPS": code.codes, "vectors": vectors, "pitch": int(vectors.shape[1])}
+    for number in range(1, MAX_OPERANDS + 1):
+        used = number <= len(code.operands)
+        found[f"other{number}"] = inputs[code.operands[number - 1]] if used else None
+        found[f"pitch{number}"] = task.inputs[code.operands[number - 1]].pitch if used else 0
+    return found
+
+
+def unit(views: Iterable[View]) -> int:
+    """How many channels, 16 at most, divide the pitch and the offset of all: so aligned is each pixel of them."""
+    return math.gcd(16, *[value for view in views for value in (view.pitch, view.offset)])
+
+
+def written(task: Task, code: Coded) -> tuple[View, ...]:
+    """The output, and the operands that are read like it."""
+    return (task.output, *[task.inputs[i] for i in code.operands])
+
+
+class Pointer(Record):
+    """Stands for a tensor where there is none: what its address is known to be a multiple of, in bytes."""
+
+    dtype: str
+    aligned: bool = True
+    shape: tuple[int, ...] = ()
+
+
+def pointer(view: View) -> Pointer:
+    """Buffers begin at multiples of 16 bytes; slices may not."""
+    return Pointer(view.dtype, view.offset * BYTES[view.dtype] % 16 == 0, (view.batch, *view.shape))
+
+
+def vectors_pointer(code: Coded, channels: int) -> Pointer:
+    return Pointer("fp32", shape=(max(len(code.vectors), 1), round_up(channels, CHANNEL_PAD)))
+
+
+def compilation(function: Any, arguments: Arguments, options: dict[str, int], matrix: bool) -> Compilation:
+    """What a launch with these arguments compiles, as Triton specialises it.
+
+    Ones and None become constants, multiples of 16 are marked. The names of constants are in capitals.
+    """
+    signature: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    attributes: dict[tuple[int, ...], list[list[Any]]] = {}
+    for position, name in enumerate(function.arg_names):
+        value = arguments[name]
+        aligned = False
+        if name.isupper() or value is None or (isinstance(value, int) and value == 1):
+            signature[name] = "constexpr"
+            constants[name] = value
+        elif isinstance(value, Pointer):
+            signature[name] = f"*{value.dtype}"
+            aligned = value.aligned
+        elif isinstance(value, int):
+            signature[name] = "i32" if -(2**31) <= value < 2**31 else "i64"
+            aligned = value % 16 == 0
+        else:  # a descriptor: its type in the words of the compiler
+            signature[name] = str(value)
+        if aligned:
+            attributes[(position,)] = [["tt.divisibility", 16]]
+    return Compilation(function, signature, constants, attributes, options, matrix)
+
+
+def launch_options(config: Mapping[str, Any]) -> dict[str, int]:
+    """What of a configuration is the compiler's."""
+    return {name: int(config[name]) for name in ("num_warps", "num_stages") if name in config}
+
+
+def matrix_precision(task: Task, device_kind: str) -> str:
+    """`input_precision` of tl.dot: tf32 where it is allowed and there; it says nothing for 16-bit types."""
+    return "tf32" if task.output.dtype == "fp32" and task.allow_tf32 and device_kind == "cuda" else "ieee"
+
+
+def rate(task: Task, device: Device) -> float:
+    """Operations per second of its matrix instructions for the type of the task."""
+    dtype = task.output.dtype
+    return device.flops["tf32" if dtype == "fp32" and task.allow_tf32 else dtype]
+
+
+def tiled_seconds(
+    device: Device, task: Task, tiles: int, block: tuple[int, int, int], depth: int, moved: float, efficiency: float
+) -> float:
+    """A guess for `tiles` blocks of M x N, each a product over `depth` in steps of K.
+
+    The slowest of: arithmetic, of whole rounds of blocks over the multiprocessors; bytes from memory; bytes from the
+    second-level cache, which each block reads anew; and the latency of one block's loop.
+    """
+    block_m, block_n, block_k = block
+    rounds = -(-tiles // device.units)
+    arithmetic = rounds * 2.0 * block_m * block_n * depth / (rate(task, device) * efficiency / device.units)
+    cached = tiles * (block_m + block_n) * depth * BYTES[task.output.dtype] / (CACHE * device.bandwidth)
+    steps = -(-depth // block_k)
+    latency = device.launch + FIRST + STEP * steps
+    return max(arithmetic + FIRST, moved / device.bandwidth + FIRST, cached, latency)
+
+
+CACHE = 1.6
+"""Bandwidth of the second-level cache over that of the memory; a guess, near what is published for Hopper."""
+FIRST = 1.0e-6
+"""Seconds until the first block is loaded and the last is stored; a guess."""
+STEP = 1.5e-7
+"""Seconds of one step of a loop with loads in flight, at least; a guess."""
+
+
+def round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def power_of_two(value: int) -> int:
+    """The smallest power of two that is not less."""
+    return 1 << max(value - 1, 0).bit_length()
+
+
+def moved_bytes(task: Task, weights: int) -> float:
+    """Bytes that must move once: every input, the output, so many weights."""
+    size = BYTES[task.output.dtype]
+    return sum(view.bytes for view in task.inputs) + task.output.bytes + float(weights * size)
