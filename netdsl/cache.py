@@ -1,6 +1,6 @@
-"""What can be kept between runs?  Built grammars and parsed files, in a folder of the user's own.
+"""What can be kept between runs?  Built grammars, parsed files, choices of kernels, in a folder of the user's own.
 
-They are pickles, so a folder that belongs to somebody else is never read. Whatever is torn, foreign or unreadable there
+Some are pickles, so a folder that belongs to somebody else is never read. Whatever is torn, foreign or unreadable there
 is built again; a folder that cannot be written costs time, not the answer.
 """
 
@@ -38,11 +38,14 @@ def fetch(name: str, read: Callable[[IO[bytes]], Any]) -> Any:
         return None
 
 
-def keep(name: str, write: Callable[[IO[bytes]], Any]) -> None:
-    """Stores an entry: written beside its place, then renamed, so that nobody reads half of it."""
+def keep(name: str, write: Callable[[IO[bytes]], Any], most: int | None = None) -> bool:
+    """Stores an entry: written beside its place, then renamed, so that nobody reads half of it.
+
+    A name can begin with a folder, which has at most `most` entries (KEEP). Gives whether it could be written.
+    """
     import tempfile
 
-    place = folder()
+    place, name = os.path.split(os.path.join(folder(), name))
     temporary = None
     try:
         os.makedirs(place, mode=0o700, exist_ok=True)
@@ -51,18 +54,19 @@ def keep(name: str, write: Callable[[IO[bytes]], Any]) -> None:
             write(file)
         os.replace(temporary, os.path.join(place, name))
         temporary = None
-        _prune(place)
+        _prune(place, KEEP if most is None else most)
+        return True
     except (OSError, RecursionError):
-        pass
+        return False
     finally:
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
 
 
-def _prune(place: str) -> None:
+def _prune(place: str, most: int) -> None:
     entries = [entry for entry in os.scandir(place) if entry.is_file()]
-    if len(entries) > KEEP:
+    if len(entries) > most:
         entries.sort(key=lambda entry: entry.stat().st_mtime)
-        for entry in entries[: len(entries) - KEEP * 3 // 4]:
+        for entry in entries[: len(entries) - most * 3 // 4]:
             os.unlink(entry.path)

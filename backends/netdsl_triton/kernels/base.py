@@ -22,6 +22,60 @@ Launch = Callable[[], None]
 """Does the task once: reads the inputs, writes the whole output, allocates nothing."""
 
 
+class Candidate(Record):
+    """One way to do one task.
+
+    predicted    seconds of one launch, as the cost model has it
+    measured     seconds of one launch, where it was timed on this device
+    error        how far its numbers were from fp32: max |y - y₃₂| / max |y₃₂|
+    dropped      why it is not used; empty for what may be
+    """
+
+    kernel: str
+    config: Config
+    predicted: float
+    launches: int = 1
+    measured: float | None = None
+    error: float | None = None
+    dropped: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Measured where it was, else predicted."""
+        return self.predicted if self.measured is None else self.measured
+
+
+class Choice(Record):
+    """What does one task, and what else could have.
+
+    kernel       its name; empty where no kernel claims the task, and it runs as the PyTorch backend has it
+    predicted, measured, launches, error    as of a `Candidate`
+    rivals       the other candidates, the best first, those that were dropped last
+    refused      {kernel: why it does not claim the task}
+    reason       how it was chosen, in a few words
+    """
+
+    kernel: str
+    config: Config
+    predicted: float
+    launches: int = 1
+    measured: float | None = None
+    error: float | None = None
+    rivals: tuple[Candidate, ...] = ()
+    refused: Mapping[str, str] = {}
+    reason: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Measured where it was, else predicted."""
+        return self.predicted if self.measured is None else self.measured
+
+    @property
+    def dropped(self) -> tuple[Candidate, ...]:
+        """Rivals that failed on this device, and why."""
+        return tuple([rival for rival in self.rivals if rival.dropped])
+
+
 class Compilation(Record):
     """One compilation of one Triton function, as `triton.compile(ASTSource(...))` takes it.
 
