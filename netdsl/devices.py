@@ -26,10 +26,15 @@ class Device(Record):
     units: int
     arch: tuple[str, int | str]
     doc: str = ""
+    slices: bool = True
+    """Whether kernels read and write ranges of channels in place: then concatenations and views cost nothing."""
+    prologues: bool = True
+    """Whether convolutions and pools compute steps on what they read."""
 
-    def seconds(self, macs: float, moved: float, dtype: str) -> float:
-        """The floor of one kernel that does `macs` and moves so many bytes."""
-        return max(2 * macs / self.flops[dtype], moved / self.bandwidth, self.launch)
+    def seconds(self, macs: float, moved: float, dtype: str, steps: float = 0.0) -> float:
+        """The floor of one kernel that does `macs` and other `steps`, and moves so many bytes."""
+        computed = 2 * macs / self.flops[dtype] + steps / self.flops["fp32"]
+        return max(computed, moved / self.bandwidth, self.launch)
 
 
 DEVICES = {
@@ -77,6 +82,8 @@ DEVICES = {
         1,
         ("cpu", 0),
         "one core with 256-bit or 512-bit vectors; a rough figure",
+        slices=False,
+        prologues=False,
     ),
 }
 

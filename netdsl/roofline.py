@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING
 
 from netdsl.devices import BYTES, Device
 from netdsl.graph import Graph, Node
-from netdsl.ops import linear
 from netdsl.ops.base import Op
-from netdsl.ops.join import Concat
 from netdsl.options import UsageError
+from netdsl.passes.cost import VIEWS, pixels_needed, size, weights
 from netdsl.passes.fold_norm import fold_norm
-from netdsl.passes.fused import Absorbing, Channels, FusedConv, FusedMean, Pointwise, concrete
+from netdsl.passes.fused import Channels, FusedConv, FusedMean, Pointwise, concrete
 from netdsl.passes.inline import inline
 from netdsl.passes.lower import lower
 from netdsl.passes.retype import retype
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from netdsl.net import Net
 
 KINDS = ("library", "fused")
-VIEWS = (Concat, Channels, linear.Flatten)
-"""These move nothing: other elements write or read a part of a buffer."""
 
 
 class Element(Record):
@@ -244,21 +241,3 @@ class Kernels:
         user = self.only_user(at)
         after = None if user is None else self.graph.nodes[user - len(self.graph.inputs)].op
         return isinstance(after, FusedConv) and not after.kernel
-
-
-def size(type: TensorType) -> int:
-    return concrete(type.elements)
-
-
-def weights(op: Op, types: Sequence[TensorType]) -> int:
-    """How many values of weights it reads."""
-    if isinstance(op, Absorbing):
-        return sum(recipe.size for recipe in op.weight_recipes().values())
-    return sum(weight.size for weight in op.weights(tuple(types)))
-
-
-def pixels_needed(op: Op) -> float:
-    """The share of the pixels that it reads: a window smaller than its stride leaves some out."""
-    if not isinstance(op, FusedConv) or not op.kernel:
-        return 1.0
-    return math.prod(min(1.0, k / s) for k, s in zip(op.kernel, op.stride))

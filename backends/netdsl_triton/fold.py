@@ -27,10 +27,10 @@ from netdsl.passes.recipe import (
 State = Mapping[str, Tensor]
 
 
-def fold(op: Absorbing, state: State) -> dict[str, Tensor]:
-    """The weights of a fused element by name, each fp32, contiguous, on the device of the parameters."""
+def fold(op: Absorbing, state: State, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """The weights of a fused element by name, contiguous, on the device of the parameters."""
     with torch.no_grad():
-        return {name: evaluate(recipe, state).float().contiguous() for name, recipe in op.weight_recipes().items()}
+        return {name: evaluate(recipe, state).to(dtype).contiguous() for name, recipe in op.weight_recipes().items()}
 
 
 @singledispatch

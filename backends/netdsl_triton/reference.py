@@ -11,14 +11,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from netdsl.graph import Graph
 from netdsl.ops import MaxPool, Op
 from netdsl.ops.pooling import AvgPool
 from netdsl.ops.window import Window
 from netdsl.passes.fused import Absorbing, Channels, FusedConv, FusedMean, FusedPool, Head, Pointwise, Steps
 from netdsl.types import TensorType
 from netdsl_torch.single import function_of
+from netdsl_triton.fold import fold
 
 Weights = Mapping[str, Tensor]
 
@@ -45,6 +47,25 @@ def run(op: Op, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
     if isinstance(op, Absorbing | Channels):
         return RUN[type(op)](op, inputs, weights)
     return function_of(op, tuple([TensorType(tuple(x.shape[1:])) for x in inputs]))(*inputs)
+
+
+def run_graph(graph: Graph[TensorType], module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs of an optimised graph, element by element, in the type of the inputs.
+
+    `module` is the network in PyTorch, in inference: it has the weights, and runs what has some and is not fused.
+    """
+    state, values = module.state_dict(), list(inputs)
+    with torch.no_grad():
+        for node in graph.nodes:
+            taken = [values[v] for v in node.inputs]
+            assert isinstance(node.op, Op), "an optimised graph is flat"
+            if isinstance(node.op, Absorbing):
+                values.append(run(node.op, taken, fold(node.op, state, inputs[0].dtype)))
+            elif node.op.weights(tuple([graph.type_of(v) for v in node.inputs])):
+                values.append(module.get_submodule(node.name)(*taken))
+            else:
+                values.append(run(node.op, taken, {}))
+    return [values[out.value] for out in graph.outputs]
 
 
 def apply_steps(x: Tensor, steps: Steps, inputs: Sequence[Tensor], weights: Weights, part: str) -> Tensor:

@@ -6,7 +6,19 @@ comes later, and reads the other's output there.
 
 from __future__ import annotations
 
-from netdsl.passes.fused import BINARY, FusedConv, FusedMean, FusedPool, Head, Pointwise, Step, moved
+from itertools import takewhile
+
+from netdsl.passes.fused import (
+    BINARY,
+    FusedConv,
+    FusedMean,
+    FusedPool,
+    Head,
+    Pointwise,
+    Steps,
+    moved,
+    operands,
+)
 from netdsl.passes.rewrite import Context, Value, Work
 
 HOSTS = (FusedConv, FusedPool, FusedMean, Head, Pointwise)
@@ -18,46 +30,71 @@ MAX_STEPS = 6
 def epilogue(work: Work, context: Context) -> None:
     for value in work.live():
         if isinstance(value.op, Pointwise):
-            absorb(work, context, value)
+            while absorb(work, context, value) and isinstance(value.op, Pointwise):
+                pass
 
 
-def absorb(work: Work, context: Context, value: Value) -> None:
-    """Moves all steps of `value` into the element before it, if there is one that can take them."""
+def absorb(work: Work, context: Context, value: Value) -> bool:
+    """Moves the steps of `value`, as many as there is room for, into an element before it, if one can take them."""
     op = value.op
     assert isinstance(op, Pointwise)
-    candidates = [(0, value.inputs[0])]
-    if op.epilogue[0].kind in ("add", "mul"):  # these commute: the other operand can be the host as well
-        candidates.append((op.epilogue[0].input, value.inputs[op.epilogue[0].input]))
-    able = [(at, host) for at, host in candidates if isinstance(host.op, HOSTS) and work.only_user(host) is value]
+    able = [(at, host) for at, host in candidates(op, value) if takes(work, host, value)]
     if not able:
-        host = candidates[0][1]
-        if isinstance(host.op, HOSTS):
-            context.left("epilogue", value.name, f"others read what {host.name} gives too")
-        else:
-            what = host.op.name if host.op is not None else "the input"
-            context.left("epilogue", value.name, f"{what} has no epilogue")
-        return
-    rank = {id(node): i for i, node in enumerate(work.nodes)}
+        context.left("epilogue", value.name, why_not(value.inputs[0]))
+        return False
     # a convolution saves most; of two, the later one, so that the other is there when it runs
-    at, host = max(able, key=lambda pair: (isinstance(pair[1].op, FusedConv | Head), rank[id(pair[1])]))
+    at, host = max(able, key=lambda pair: (isinstance(pair[1].op, FusedConv | Head), pair[1].rank))
     host_op = host.op
     assert isinstance(host_op, HOSTS)
-    steps, others = op.epilogue, list(value.inputs)
-    if at:
-        others[0], others[at] = others[at], others[0]
-    joined, inputs = appended(host_op.epilogue, list(host.inputs), steps, others)
-    if len(joined) > MAX_STEPS or sum(step.kind in BINARY for step in joined) > MAX_OPERANDS:
+    others = list(value.inputs)
+    others[0], others[at] = others[at], others[0]
+    count = room(host_op.epilogue, op.epilogue)
+    if not count:
         context.left("epilogue", value.name, f"the epilogue of {host.name} is full")
-        return
-    what = ", ".join(dict.fromkeys(step.kind for step in steps))
-    if context.may("epilogue", value.name, host.name, f"{what} in its epilogue"):
-        work.change(host, host_op.replace(epilogue=joined), inputs)
+        return False
+    taken, rest = op.epilogue[:count], op.epilogue[count:]
+    what = ", ".join(dict.fromkeys(step.kind for step in taken))
+    if not context.may("epilogue", value.name, host.name, f"{what} in its epilogue"):
+        return False
+    steps, inputs = appended(host_op.epilogue, host.inputs, taken, others)
+    work.change(host, host_op.replace(epilogue=steps), inputs)
+    if rest:
+        steps, inputs = appended((), [host], rest, others)
+        work.change(value, Pointwise(epilogue=steps), inputs)
+    else:
         work.replace(value, host)
+    return True
 
 
-def appended(
-    first: tuple[Step, ...], inputs: list[Value], steps: tuple[Step, ...], others: list[Value]
-) -> tuple[tuple[Step, ...], list[Value]]:
-    """The steps one after the other, and the inputs of both: those of `others` but the first follow `inputs`."""
-    at = {i: len(inputs) + i - 1 for i in range(1, len(others))}
-    return (*first, *moved(steps, at)), [*inputs, *others[1:]]
+def candidates(op: Pointwise, value: Value) -> list[tuple[int, Value]]:
+    """What the steps can be appended to: the input; of a sum or a product, each of its terms."""
+    first = op.epilogue[0].kind
+    terms = takewhile(lambda step: step.kind == first and first in ("add", "mul"), op.epilogue)
+    return [(at, value.inputs[at]) for at in (0, *(step.input for step in terms))]
+
+
+def takes(work: Work, host: Value, value: Value) -> bool:
+    return isinstance(host.op, HOSTS) and work.only_user(host) is value
+
+
+def why_not(host: Value) -> str:
+    if isinstance(host.op, HOSTS):
+        return f"others read what {host.name} gives too"
+    return f"{host.op.name if host.op is not None else 'the input'} has no epilogue"
+
+
+def room(held: Steps, steps: Steps) -> int:
+    """How many of the steps fit into an epilogue that has some already."""
+    count = 0
+    for _ in steps:
+        joined = (*held, *steps[: count + 1])
+        if len(joined) > MAX_STEPS or sum(other.kind in BINARY for other in joined) > MAX_OPERANDS:
+            break
+        count += 1
+    return count
+
+
+def appended(first: Steps, inputs: list[Value], steps: Steps, others: list[Value]) -> tuple[Steps, list[Value]]:
+    """The steps one after the other, and the inputs of both: those operands of `others` that are read follow."""
+    at = {old: len(inputs) + i for i, old in enumerate(dict.fromkeys(operands(steps)))}
+    return (*first, *moved(steps, at)), [*inputs, *(others[old] for old in at)]

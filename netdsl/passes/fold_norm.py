@@ -51,12 +51,18 @@ def fold_first(work: Work, context: Context, value: Value, host: Value) -> bool:
 
 def folded(weight: Recipe, bias: Recipe | None, step: Step) -> tuple[Recipe, Recipe | None]:
     """The weight and bias of a layer with an affine step, or a factor, after it."""
-    shift: Recipe | None
+    scale, shift = factor_and_shift(step, weight.dims[0])
+    return ScaledOut(weight, scale), plus(None if bias is None else Times(scale, bias), shift)
+
+
+def factor_and_shift(step: Step, channels: int) -> tuple[Recipe, Recipe | None]:
+    """s and t of s·x + t; None for a t of zero."""
     if step.kind == "scale":
-        scale, shift = Constant(step.value, weight.dims[0]), None
-    else:
-        scale, shift = step.weights  # type: ignore[assignment]
-    moved = Times(scale, bias) if bias is not None else None
-    if moved is None or shift is None:
-        return ScaledOut(weight, scale), moved or shift
-    return ScaledOut(weight, scale), Plus(moved, shift)
+        return Constant(step.value, channels), None
+    scale, shift = step.weights
+    return scale, None if isinstance(shift, Constant) and not shift.value else shift
+
+
+def plus(a: Recipe | None, b: Recipe | None) -> Recipe | None:
+    """The sum of two vectors, of which None is zero."""
+    return Plus(a, b) if a is not None and b is not None else a or b

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.ops import activation, convolution, join, linear, normalisation, pooling, regularisation, scaling
+from netdsl.ops import activation, convolution, geometry, join, linear, normalisation, pooling, regularisation, scaling
 from netdsl.ops.base import Op
-from netdsl.passes.fused import UNARY, FusedConv, FusedMean, FusedPool, Pointwise, Step, concrete
+from netdsl.passes.fused import UNARY, Channels, FusedConv, FusedMean, FusedPool, Pointwise, Step, concrete
 from netdsl.passes.recipe import Constant, NormScale, NormShift, Parameter, Recipe, Shaped
 from netdsl.passes.rewrite import Context, Value, Work
 
@@ -58,10 +58,9 @@ def _linear(work: Work, context: Context, value: Value) -> None:
     flattened = x.op
     if isinstance(flattened, linear.Flatten) and flattened.axes == "all" and x.inputs[0].type.rank > 1:
         source = x.inputs[0]
-        kernel = tuple([concrete(size) for size in source.type.spatial])
-        if not context.may("lower", x.name, value.name, "the classifier reads the map itself"):
-            return
-        x = source
+        if context.may("lower", x.name, value.name, "the classifier reads the map itself"):
+            kernel = tuple([concrete(size) for size in source.type.spatial])
+            x = source
     weight: Recipe = _parameter(value, "weight")
     if kernel:
         weight = Shaped(weight, (op.out_features, concrete(x.type.channels), *kernel))
@@ -133,27 +132,61 @@ def _scale(work: Work, context: Context, value: Value) -> None:
     work.change(value, Pointwise(epilogue=(Step("scale", float(factor)),)), value.inputs)
 
 
-def _identity(work: Work, context: Context, value: Value) -> None:
-    """Dropout does nothing in inference."""
+def _adaptive(work: Work, context: Context, value: Value) -> None:
+    """Where the size divides that of the input, all windows are of one size, and each value is in one."""
+    op, sizes = value.op, value.inputs[0].type.spatial
+    assert isinstance(op, pooling.AdaptivePool)
+    if any(concrete(size) % n for size, n in zip(sizes, op.size)):
+        context.left("lower", value.name, "its windows are of different sizes")
+        return
+    kernel = tuple([concrete(size) // n for size, n in zip(sizes, op.size)])
+    fused = FusedPool(
+        kernel=kernel,
+        stride=kernel,
+        padding=((0, 0),) * len(kernel),
+        dilation=(1,) * len(kernel),
+        rounding="exact",
+        kind="avg" if isinstance(op, pooling.AdaptiveAvgPool) else "max",
+    )
+    work.change(value, fused, value.inputs)
+
+
+def _slice(work: Work, context: Context, value: Value) -> None:
+    """A range of channels is a view."""
+    op = value.op
+    assert isinstance(op, geometry.Slice)
+    if op.axis == "C":
+        work.change(value, Channels(op.start, concrete(value.type.channels)), value.inputs)
+
+
+def _dropout(work: Work, context: Context, value: Value) -> None:
+    _identity(work, context, value, "does nothing in inference")
+
+
+def _identity(work: Work, context: Context, value: Value, reason: str) -> None:
     (x,) = value.inputs
     if work.is_output(value) and x.op is None:
         return
-    if context.may("lower", value.name, x.name, "does nothing in inference"):
+    if context.may("lower", value.name, x.name, reason):
         work.replace(value, x)
 
 
 def _sum(work: Work, context: Context, value: Value) -> None:
+    if len(value.inputs) == 1:
+        _identity(work, context, value, "there is nothing to add")
+        return
     steps = [Step("add", input=i) for i in range(1, len(value.inputs))]
     if not isinstance(value.op, join.Add):
         steps.append(Step("scale", 1 / len(value.inputs)))
-    if len(value.inputs) > 1:
-        work.change(value, Pointwise(epilogue=tuple(steps)), value.inputs)
+    work.change(value, Pointwise(epilogue=tuple(steps)), value.inputs)
 
 
 def _product(work: Work, context: Context, value: Value) -> None:
-    if len(value.inputs) > 1:
-        steps = tuple([Step("mul", input=i) for i in range(1, len(value.inputs))])
-        work.change(value, Pointwise(epilogue=steps), value.inputs)
+    if len(value.inputs) == 1:
+        _identity(work, context, value, "there is nothing to multiply by")
+        return
+    steps = tuple([Step("mul", input=i) for i in range(1, len(value.inputs))])
+    work.change(value, Pointwise(epilogue=steps), value.inputs)
 
 
 def _gate(work: Work, context: Context, value: Value) -> None:
@@ -169,6 +202,9 @@ RULES: dict[type[Op], Callable[[Work, Context, Value], None]] = {
     linear.Linear: _linear,
     pooling.MaxPool: _pool,
     pooling.AvgPool: _pool,
+    pooling.AdaptiveAvgPool: _adaptive,
+    pooling.AdaptiveMaxPool: _adaptive,
+    geometry.Slice: _slice,
     pooling.GlobalAvgPool: _global_pool,
     pooling.GlobalMaxPool: _global_pool,
     normalisation.BatchNorm: _norm,
@@ -176,9 +212,9 @@ RULES: dict[type[Op], Callable[[Work, Context, Value], None]] = {
     scaling.Scale: _scale,
     scaling.LayerScale: _layer_scale,
     regularisation.StochasticDepth: _scale,
-    regularisation.Dropout: _identity,
-    regularisation.SpatialDropout: _identity,
-    regularisation.DropPath: _identity,
+    regularisation.Dropout: _dropout,
+    regularisation.SpatialDropout: _dropout,
+    regularisation.DropPath: _dropout,
     join.Add: _sum,
     join.Mean: _sum,
     join.FractalJoin: _sum,

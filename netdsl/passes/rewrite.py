@@ -6,11 +6,12 @@ values, and neither numbers them nor removes what is no longer used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-from netdsl.devices import DEVICES, Device
+from netdsl.devices import BYTES, DEVICES, Device
 from netdsl.graph import Graph, Input, Node, Output
 from netdsl.ops import Op
+from netdsl.passes.cost import arithmetic, moved
 from netdsl.prove import Prover
 from netdsl.record import Record
 from netdsl.source import Origin
@@ -59,15 +60,39 @@ class Context:
         self.events.append(Event(rule, element, into, reason))
         return True
 
+    def also(self, rule: str, element: str, into: str, reason: str) -> None:
+        """Logs another element that takes part in the rewrite that was just allowed."""
+        self.events.append(Event(rule, element, into, reason))
+
     def left(self, rule: str, element: str, reason: str) -> None:
         """Logs that an element was left as it is, and why."""
         self.events.append(Event(rule, element, "", reason))
 
+    def settle(self, names: Collection[str]) -> None:
+        """Forgets why elements were left that another pass has taken since, and what was said twice.
+
+        `names` are those of the elements that are still there.
+        """
+        kept = [event for event in self.events if event.done or event.element in names]
+        self.events = list(dict.fromkeys(kept))
+
+    def seconds(self, op: Op, inputs: tuple[TensorType, ...], output: TensorType) -> float:
+        """The floor of one element on the device: what it computes, and what it reads and writes; 0 for a view."""
+        values = moved(op, inputs, output, self.batch, self.device.slices)
+        if not values:
+            return 0.0
+        macs, steps = arithmetic(op, inputs, output)
+        return self.device.seconds(macs * self.batch, values * BYTES[self.dtype], self.dtype, steps * self.batch)
+
 
 class Value:
-    """A node under change, or an input of the graph (then `op` is None)."""
+    """A node under change, or an input of the graph (then `op` is None).
 
-    __slots__ = ("frozen", "group", "inputs", "name", "op", "origin", "type", "users")
+    users    the nodes that read it, once for each time
+    rank     where it stood in the graph, or what it was made from: of two values that may, the first is computed first
+    """
+
+    __slots__ = ("frozen", "group", "inputs", "name", "op", "origin", "rank", "type", "users")
 
     def __init__(
         self,
@@ -78,8 +103,10 @@ class Value:
         origin: Origin = (),
         group: str = "",
         frozen: bool = False,
+        rank: int = -1,
     ) -> None:
         self.name, self.op, self.type, self.origin, self.group, self.frozen = name, op, type, origin, group, frozen
+        self.rank = rank
         self.inputs: list[Value] = inputs
         self.users: list[Value] = []
         for x in inputs:
@@ -90,18 +117,19 @@ class Value:
 
 
 class Work:
-    """A flat graph under change. `nodes` are in an order of execution; new ones are appended anywhere."""
+    """A flat graph under change. `nodes` are in no order: a value knows its rank."""
 
     def __init__(self, graph: Graph[TensorType]) -> None:
         """Takes a flat graph: `inline` makes one. Outputs that only training has are dropped."""
         self.graph = graph
+        self.prove = Prover()
         self.inputs = [Value(input.name, None, [], input.type) for input in graph.inputs]
         self.nodes: list[Value] = []
         values = list(self.inputs)
-        for node in graph.nodes:
+        for rank, node in enumerate(graph.nodes):
             assert isinstance(node.op, Op), "passes want a flat graph"
             inputs = [values[v] for v in node.inputs]
-            value = Value(node.name, node.op, inputs, node.type, node.origin, node.group, node.frozen)
+            value = Value(node.name, node.op, inputs, node.type, node.origin, node.group, node.frozen, rank)
             self.nodes.append(value)
             values.append(value)
         self.outputs = [(out.name, values[out.value]) for out in graph.outputs if not out.training]
@@ -113,45 +141,66 @@ class Work:
         """The node that alone reads `value`, once, where nothing else does and it is no output."""
         return value.users[0] if len(value.users) == 1 and not self.is_output(value) else None
 
+    def readers(self, value: Value) -> list[Value] | None:
+        """Its users, each once, if all read it as their first input alone, and it is no output."""
+        readers = list(dict.fromkeys(value.users))
+        if not readers or len(readers) < len(value.users) or self.is_output(value):
+            return None
+        return readers if all(user.inputs[0] is value for user in readers) else None
+
+    def infer(self, op: Op, inputs: list[Value]) -> TensorType:
+        return op.infer(tuple([x.type for x in inputs]), self.prove).plain()
+
     def add(self, name: str, op: Op, inputs: list[Value], like: Value) -> Value:
         """A new node; its type is inferred, the rest is as in `like`."""
-        type = op.infer(tuple([x.type for x in inputs]), Prover())
-        value = Value(name, op, inputs, type.plain(), like.origin, like.group, like.frozen)
+        type = self.infer(op, inputs)
+        value = Value(name, op, inputs, type, like.origin, like.group, like.frozen, like.rank)
         self.nodes.append(value)
         return value
 
     def change(self, value: Value, op: Op, inputs: list[Value]) -> None:
         """Another op and other inputs for a node, in its place."""
+        type = self.infer(op, inputs)
         for x in value.inputs:
             x.users.remove(value)
-        value.op, value.inputs = op, inputs
+        value.op, value.inputs, value.type = op, list(inputs), type
         for x in inputs:
             x.users.append(value)
-        value.type = op.infer(tuple([x.type for x in inputs]), Prover()).plain()
 
     def replace(self, old: Value, new: Value) -> None:
         """Whatever read `old` reads `new`; `old` itself is left without users, and forgotten."""
-        for user in list(dict.fromkeys(old.users)):
-            if user is new:
-                continue
+        for user in dict.fromkeys(old.users):
             user.inputs = [new if x is old else x for x in user.inputs]
-            moved = [u for u in old.users if u is user]
-            old.users = [u for u in old.users if u is not user]
-            new.users.extend(moved)
+        new.users.extend(old.users)
+        old.users = []
         self.outputs = [(name, new if value is old else value) for name, value in self.outputs]
         self.forget(old)
 
     def forget(self, value: Value) -> None:
         """Drops a node that nothing reads, and then those that only it read."""
-        if value.users or self.is_output(value) or value.op is None:
-            return
-        inputs, value.inputs = value.inputs, []
-        for x in inputs:
-            if value in x.users:
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            if value.users or value.op is None or self.is_output(value):
+                continue
+            inputs, value.inputs, value.op = value.inputs, [], None
+            for x in inputs:
                 x.users.remove(value)
-        value.op = None
-        for x in inputs:
-            self.forget(x)
+            waiting.extend(inputs)
+
+    def drop(self, value: Value) -> None:
+        """Drops a node that nothing reads; what it read stays."""
+        assert not value.users
+        for x in value.inputs:
+            x.users.remove(value)
+        value.inputs, value.op = [], None
+
+    def exchange(self, first: Value, second: Value) -> None:
+        """Each takes the other's name and place in the text: of two nodes that swap what they do."""
+        for field in ("name", "origin", "group", "frozen"):
+            one, other = getattr(first, field), getattr(second, field)
+            setattr(first, field, other)
+            setattr(second, field, one)
 
     def live(self) -> Iterator[Value]:
         """The nodes as they are now; those that a pass forgets on the way are passed over."""
@@ -159,12 +208,17 @@ class Work:
             if value.op is not None:
                 yield value
 
+    def live_backwards(self) -> Iterator[Value]:
+        """The same, from the last to the first."""
+        for value in self.nodes[::-1]:
+            if value.op is not None:
+                yield value
+
     def to_graph(self) -> Graph[TensorType]:
         """The graph of what the outputs need, in an order of execution that keeps the old one where it can."""
-        rank = {id(value): i for i, value in enumerate(self.nodes)}
         order: list[Value] = []
         done: set[int] = {id(value) for value in self.inputs}
-        for root in sorted((value for _, value in self.outputs), key=lambda v: rank.get(id(v), -1)):
+        for root in sorted((value for _, value in self.outputs), key=lambda v: v.rank):
             stack = [root]
             while stack:
                 value = stack[-1]
@@ -173,7 +227,7 @@ class Work:
                     continue
                 waiting = [x for x in value.inputs if id(x) not in done]
                 if waiting:
-                    stack.extend(sorted(waiting, key=lambda v: -rank.get(id(v), -1)))
+                    stack.extend(sorted(waiting, key=lambda v: -v.rank))
                     continue
                 done.add(id(value))
                 order.append(stack.pop())
