@@ -24,13 +24,13 @@ class Backend(Protocol):
     name: str
     """As in `--backend name`."""
     suffixes: tuple[str, ...]
-    """The suffixes of the files it writes: `(".py",)`."""
+    """The suffixes of the files it writes: `(".py",)`. They pick the backend."""
 
     def emit(self, net: Net) -> str:
         """The text of the file. Equal networks give equal texts."""
 
-    def build(self, net: Net) -> Any:
-        """The object that runs: for PyTorch, an nn.Module."""
+    def build(self, net: Net, **options: Any) -> Any:
+        """The object that runs: for PyTorch, an nn.Module. Raises UsageError for an option that it does not have."""
 
     def load_weights(self, module: Any, weights: Any, fresh: Iterable[str] = ()) -> None:
         """Gives what `build` made the weights of another implementation, but for the lines labelled as in `fresh`.
@@ -40,6 +40,16 @@ class Backend(Protocol):
 
     def is_generated(self, text: str) -> bool:
         """Whether a file's text came from this backend and was not changed since, so that it may be replaced."""
+
+
+def written_by(backend: Backend) -> tuple[str, ...]:
+    """The suffixes of all files that a backend writes.
+
+    Where several backends write Python, a suffix picks one of them alone; the others say it in `shared_suffixes`, and
+    have to be named.
+    """
+    shared: tuple[str, ...] = getattr(backend, "shared_suffixes", ())
+    return (*backend.suffixes, *shared)
 
 
 def installed() -> dict[str, EntryPoint]:

@@ -190,7 +190,7 @@ def to_json(net: Net) -> str:
 
 
 def run_compile(args: argparse.Namespace) -> int:
-    from netdsl.backend import backend_for, load_backend
+    from netdsl.backend import backend_for, load_backend, written_by
     from netdsl.writing import may_write, write_atomically
 
     net, faults = read_net(args.spec, args)
@@ -200,12 +200,12 @@ def run_compile(args: argparse.Namespace) -> int:
     if args.output is not None:
         target = Path(args.output)
         backend = load_backend(args.backend) if args.backend else backend_for(target.suffix)
-        if target.suffix not in backend.suffixes:
+        if target.suffix not in written_by(backend):
             suffix = target.suffix or "a file without a suffix"
-            raise Wrong(f"the {backend.name} backend writes {', '.join(backend.suffixes)}, not {suffix}")
+            raise Wrong(f"the {backend.name} backend writes {', '.join(written_by(backend))}, not {suffix}")
     else:
         backend = load_backend(args.backend or "torch")
-        target = Path(f"{net.name}{backend.suffixes[0]}")
+        target = Path(f"{net.name}{written_by(backend)[0]}")
     may_write(target, backend.is_generated, args.force)
     text = backend.emit(net)
     write_atomically(target, text)

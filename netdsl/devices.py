@@ -5,7 +5,7 @@ from __future__ import annotations
 from netdsl.options import UsageError
 from netdsl.record import Record
 
-BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
+BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int64": 8}
 """Of one value in memory."""
 
 

@@ -178,18 +178,22 @@ class Net:
 
         return load_backend(backend).emit(self)
 
-    def compile(self, backend: str = "torch", *, weights: Any = None, fresh: Iterable[str] = ()) -> torch.nn.Module:
+    def compile(
+        self, backend: str = "torch", *, weights: Any = None, fresh: Iterable[str] = (), **options: Any
+    ) -> torch.nn.Module:
         """A module that runs: with fresh parameters, or with `weights`.
 
+        backend     `torch`: the module as the text has it; `triton`: fused for inference (docs/triton.md)
         weights     a state dict, a module, or a file of another implementation of this network: torchvision's, say
         fresh       labels of lines that keep fresh parameters all the same: a new head
+        options     those of the backend
 
-        Raises UsageError where the weights are not those of this network.
+        Raises UsageError where the weights are not those of this network, or the backend has no such option.
         """
         from netdsl.backend import load_backend
 
         chosen = load_backend(backend)
-        module: torch.nn.Module = chosen.build(self)
+        module: torch.nn.Module = chosen.build(self, **options)
         if weights is not None:
             chosen.load_weights(module, weights, fresh)
         return module

@@ -11,7 +11,7 @@ import pytest
 
 import netdsl
 from netdsl import UsageError
-from netdsl.backend import Backend, backend_for, backends, installed, load_backend
+from netdsl.backend import Backend, backend_for, backends, installed, load_backend, written_by
 from netdsl.net import Net
 
 EVERY: tuple[Backend, ...] = tuple(backends())
@@ -50,10 +50,11 @@ def test_it_has_what_the_protocol_asks_for(backend: Backend) -> None:
     assert load_backend(backend.name) is backend
     assert backend.name.isidentifier()
     assert isinstance(backend.suffixes, tuple)
-    assert backend.suffixes
-    for suffix in backend.suffixes:
+    assert written_by(backend)
+    for suffix in written_by(backend):
         assert suffix.startswith(".")
         assert suffix == suffix.lower()
+    for suffix in backend.suffixes:
         assert backend_for(suffix) is backend
     for method in ("emit", "build", "is_generated"):
         assert callable(getattr(backend, method))
@@ -181,7 +182,7 @@ def test_it_does_not_claim_what_others_wrote(backend: Backend, text: str) -> Non
 def test_it_does_not_claim_what_other_backends_wrote(backend: Backend) -> None:
     net = netdsl.load("lenet5")
     for other in EVERY:
-        if other is not backend and set(other.suffixes) & set(backend.suffixes):
+        if other is not backend and set(written_by(other)) & set(written_by(backend)):
             assert not backend.is_generated(other.emit(net))
 
 

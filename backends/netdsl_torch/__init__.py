@@ -23,10 +23,12 @@ class TorchBackend:
     def emit(self, net: Net) -> str:
         return emit(net)
 
-    def build(self, net: Net) -> nn.Module:
-        """Raises UsageError where torch is not installed."""
+    def build(self, net: Net, **options: Any) -> nn.Module:
+        """Raises UsageError where torch is not installed; there are no options."""
         from netdsl.options import UsageError
 
+        for name in options:
+            raise UsageError(f"the torch backend has no option {name!r}")
         try:
             from netdsl_torch.build import build
         except ModuleNotFoundError as error:

@@ -30,15 +30,15 @@ def emit(net: Net) -> str:
     return Module(net).text()
 
 
-def is_generated(text: str) -> bool:
-    """Whether a text came from `emit` and was not changed since."""
-    found = MARK.search(text)
-    return found is not None and found["sum"] == checksum(text)
+def is_generated(text: str, mark: re.Pattern[str] = MARK) -> bool:
+    """Whether a text came from `emit` and was not changed since. Other backends that write Python have another mark."""
+    found = mark.search(text)
+    return found is not None and found["sum"] == checksum(text, mark)
 
 
-def checksum(text: str) -> str:
+def checksum(text: str, mark: re.Pattern[str] = MARK) -> str:
     """Over the text with its own checksum left out."""
-    found = MARK.search(text)
+    found = mark.search(text)
     rest = text[: found.start("sum")] + text[found.end("sum") :] if found else text
     return hashlib.sha256(rest.encode()).hexdigest()[:12]
 

@@ -1,0 +1,417 @@
+"""A network that runs its fused program, and still is an ordinary nn.Module.
+
+The module shares parameters, buffers and submodules with the one that the PyTorch backend builds: names in the state
+dict, `.to`, `.half`, optimisers, copies and pickles are those of that module. In inference a program is made for each
+signature (shapes, type, device); whatever a program cannot do runs as the PyTorch backend has it, with one note.
+
+The weights are watched. A call starts the program first and looks then, while the device works, whether the weights
+it was folded from are still the same; where they are not, it folds them anew and runs again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import maybe_current_level
+from torch.utils._python_dispatch import _len_torch_dispatch_stack  # type: ignore[attr-defined]
+
+from netdsl.graph import Graph
+from netdsl.options import UsageError
+from netdsl.passes import Context, optimise, retype
+from netdsl.prove import ShapeFault
+from netdsl.record import Record
+from netdsl.types import TensorType
+from netdsl_triton.choose import choose
+from netdsl_triton.device import interpreted, rates_of, triton_missing
+from netdsl_triton.graphs import Recorder
+from netdsl_triton.notes import Notes
+from netdsl_triton.plan import Chooser, NotPlanned, Plan, plan
+from netdsl_triton.program import NAMES, Program
+from netdsl_triton.watch import Watch, structure
+
+MEDDLED = (
+    "a module inside has hooks or is set to training, so the network runs as PyTorch has it: "
+    "without them it takes the fused kernels"
+)
+GRADIENTS = (
+    "gradients are wanted, so the network runs as PyTorch has it: "
+    "call it under `torch.inference_mode()` for the fused kernels"
+)
+TRAINING = "in training the network runs as PyTorch has it: `.eval()` gives the fused kernels"
+
+
+class Options(Record):
+    """What can be asked for beyond the network.
+
+    tune        whether kernels are chosen by timing them on the device, once; else the cost model chooses
+    graphs      whether launches are recorded as a CUDA graph
+    programs    how many signatures are kept; the one that was not used for longest makes room
+    batches     the sizes of batches that programs are made for; others are padded up to the next. Empty: each size
+                has a program of its own at first, and from the fifth on they are padded to powers of two
+    fuel        how many rewrites of the graph may happen: halving it finds one that is wrong
+    """
+
+    tune: bool = False
+    graphs: bool = True
+    programs: int = 8
+    batches: tuple[int, ...] = ()
+    fuel: int | None = None
+
+
+EXACT_BATCHES = 4
+"""So many sizes of batches have a program of their own, for inputs that otherwise agree."""
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """Raises UsageError for what is no option, or no value of one."""
+    unknown = next((name for name in given if name not in Options.fields), None)
+    if unknown is not None:
+        raise UsageError(f"the triton backend has no option {unknown!r}: there are {', '.join(Options.fields)}")
+    options = Options(**given)
+    batches: Any = options.batches
+    if not isinstance(batches, Sequence) or not all(is_count(n) for n in batches):
+        raise UsageError(f"batches are whole numbers from 1 on, not {batches!r}")
+    for name in ("tune", "graphs"):
+        if not isinstance(getattr(options, name), bool):
+            raise UsageError(f"{name} is True or False, not {getattr(options, name)!r}")
+    if not is_count(options.programs):
+        raise UsageError(f"programs is a whole number from 1 on, not {options.programs!r}")
+    if options.fuel is not None and not (options.fuel == 0 or is_count(options.fuel)):
+        raise UsageError(f"fuel is a whole number from 0 on, or None, not {options.fuel!r}")
+    return options.replace(batches=tuple(sorted(set(batches))))
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+class Signature(Record):
+    """What a program is made for.
+
+    shapes      of the inputs, without the batch axis
+    dtype       of the values: that of the inputs, or that of autocast
+    tf32        whether convolutions, and matrix products, may round fp32 to it
+    """
+
+    batch: int
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: torch.dtype
+    device: torch.device
+    tf32: tuple[bool, bool]
+
+    def __str__(self) -> str:
+        shapes = ", ".join(" x ".join(map(str, (self.batch, *shape))) for shape in self.shapes)
+        return f"{shapes}, {NAMES.get(self.dtype, str(self.dtype))}, {self.device}"
+
+
+Runs = Callable[..., tuple[Tensor, ...]]
+
+
+def tf32_allowed() -> tuple[bool, bool]:
+    """Whether convolutions and matrix products may round fp32 to tf32, as `torch.backends` says."""
+    backends = torch.backends
+    try:
+        return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32
+    except RuntimeError:  # the newer switches were used: they say it each for itself
+        conv: Any = backends.cudnn.conv  # type: ignore[attr-defined]
+        return conv.fp32_precision == "tf32", backends.cuda.matmul.fp32_precision == "tf32"
+
+
+class Unable(Record):
+    """Why there is no program for a signature."""
+
+    reason: str
+
+
+class FusedModule(nn.Module):
+    """A network with a program for each signature; `reference` is the module of the PyTorch backend."""
+
+    _reference: nn.Module
+    _graph: Graph[TensorType]
+    _places: tuple[str, ...]
+    _structure: tuple[tuple[str, str], ...]
+    _options: Options
+    _programs: OrderedDict[Signature, Runs | Unable]
+    _watch: Watch | None
+    _notes: Notes
+    _lock: Any
+    _seen: dict[Signature, set[int]]
+
+    def __init__(
+        self, reference: nn.Module, graph: Graph[TensorType], places: Sequence[str] = (), **options: Any
+    ) -> None:
+        """`graph` is flat, with the names of `reference`; `places` says where the text declares each input."""
+        super().__init__()
+        self.__dict__.update(
+            _reference=reference,
+            _graph=graph,
+            _places=tuple(places),
+            _structure=structure(reference),
+            _options=options_of(options),
+            _parameters=reference._parameters,
+            _buffers=reference._buffers,
+            _non_persistent_buffers_set=reference._non_persistent_buffers_set,
+            _modules=reference._modules,
+            training=reference.training,
+        )
+        self._start()
+
+    def _start(self) -> None:
+        """What is made anew in copies: programs, and what was said."""
+        self.__dict__.update(_programs=OrderedDict(), _watch=None, _notes=Notes(), _lock=RLock(), _seen={})
+
+    # --- as a module ----------------------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return f"Fused{type(self._reference).__name__}"
+
+    def train(self, mode: bool = True) -> FusedModule:
+        super().train(mode)
+        self._reference.training = mode
+        return self
+
+    def _apply(self, fn: Any, recurse: bool = True) -> FusedModule:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.__dict__["_watch"] = None
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("_programs", "_watch", "_notes", "_lock", "_seen")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._start()
+
+    # --- a call ---------------------------------------------------------------------------------------------------
+
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+        """What the reference gives."""
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+            return self._reference(*inputs, **named)
+        kind, note = self._hindered(inputs, named)
+        if kind:
+            if note:
+                self._notes.say(kind, note)
+            return self._plainly(inputs, named)
+        signature = self._signature(inputs)
+        program = self._program(signature)
+        if isinstance(program, Unable):
+            return self._plainly(inputs, named)
+        results = program(*inputs)
+        if self._changed():
+            program = self._program(signature)
+            if isinstance(program, Unable):
+                return self._plainly(inputs, named)
+            results = program(*inputs)
+        return self._packaged(results)
+
+    def _plainly(self, inputs: Sequence[Tensor], named: dict[str, Tensor]) -> Any:
+        """The reference; where it fails for an input of another form, the error says which the network takes."""
+        try:
+            return self._reference(*inputs, **named)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            misfit = self._misfit(inputs) if not named and len(inputs) == len(self._graph.inputs) else ""
+            if misfit:
+                raise RuntimeError(misfit) from error
+            raise
+
+    def _packaged(self, results: tuple[Tensor, ...]) -> Any:
+        """As the reference returns them: one tensor, or its named tuple."""
+        if len(results) == 1:
+            return results[0]
+        module = sys.modules[type(self._reference).__module__]
+        return getattr(module, f"{type(self._reference).__name__}Output")(*results)
+
+    def _misfit(self, inputs: Sequence[Tensor]) -> str:
+        """How the inputs differ from those that the text declares, in a sentence; empty where they do not."""
+        graph = self._graph
+        if len(inputs) != len(graph.inputs):
+            return f"{graph.name} takes {len(graph.inputs)} inputs, and was given {len(inputs)}"
+        for i, (declared, x) in enumerate(zip(graph.inputs, inputs)):
+            wanted = declared.type
+            channels = wanted.channels
+            fits = x.dim() == wanted.rank + 1 and (not isinstance(channels, int) or x.shape[1] == channels)
+            if not fits:
+                at = f" ({self._places[i]})" if i < len(self._places) and self._places[i] else ""
+                given = " x ".join(map(str, x.shape)) or "a single number"
+                return f"input `{declared.name}` of {graph.name} is N x {wanted}{at}, and it was given {given}"
+        return ""
+
+    # --- what hinders ---------------------------------------------------------------------------------------------
+
+    def _hindered(self, inputs: Sequence[Any], named: dict[str, Any]) -> tuple[str, str]:
+        """Why this call runs as PyTorch has it: of what kind the reason is, and the note to be given, if any."""
+        if self.training:
+            return "training", TRAINING
+        if named or not all(type(x) in (Tensor, nn.Parameter) for x in inputs) or self._misfit(inputs):
+            return "form", ""
+        if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *self.parameters())):
+            return "gradients", GRADIENTS
+        if not inputs or any(x.shape[0] != inputs[0].shape[0] or not x.numel() for x in inputs):
+            return "empty", ""
+        if any(x.device != inputs[0].device or x.layout != torch.strided for x in inputs):
+            return "form", ""
+        if maybe_current_level() is not None or _len_torch_dispatch_stack():
+            return "mode", ""
+        return "", ""
+
+    def _signature(self, inputs: Sequence[Tensor]) -> Signature:
+        device = inputs[0].device
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        else:
+            dtype = next((x.dtype for x in inputs if x.is_floating_point()), self._own_dtype())
+        shapes = tuple([tuple(x.shape[1:]) for x in inputs])
+        signature = Signature(inputs[0].shape[0], shapes, dtype, device, tf32_allowed())
+        return signature.replace(batch=self._batch(signature))
+
+    def _own_dtype(self) -> torch.dtype:
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
+
+    def _batch(self, signature: Signature) -> int:
+        """For how many samples the program is made that takes so many."""
+        batch, chosen = signature.batch, self._options.batches
+        if chosen:
+            return next((size for size in chosen if size >= batch), batch)
+        seen = self._seen.setdefault(signature.replace(batch=0), set())
+        if batch in seen or len(seen) < EXACT_BATCHES:
+            seen.add(batch)
+            return batch
+        return 1 << (batch - 1).bit_length()
+
+    def _changed(self) -> bool:
+        """Whether the weights changed since they were folded, or what computes with them; then it is seen to."""
+        watch = self._watch
+        if watch is not None and not watch.changed():
+            return False
+        with self._lock:
+            if self._watch is watch:
+                self._refold()
+        return True
+
+    # --- programs -------------------------------------------------------------------------------------------------
+
+    def _program(self, signature: Signature) -> Runs | Unable:
+        found = self._programs.get(signature)
+        watch = self._watch
+        if found is not None and watch is not None and not watch.suspect:
+            return found
+        with self._lock:
+            watch = self._watch or self._refold()
+            if watch.meddled():
+                self._notes.say("meddled", MEDDLED)
+                return Unable(MEDDLED)
+            found = self._programs.get(signature)
+            if found is None:
+                found = self._programs[signature] = self._made(signature)
+                while len(self._programs) > self._options.programs:
+                    self._programs.popitem(last=False)
+            self._programs.move_to_end(signature)
+        return found
+
+    def _refold(self) -> Watch:
+        """Folds the weights as they are now, in every program; those of another device or type are dropped."""
+        watch = self.__dict__["_watch"] = Watch(self._reference)
+        for signature, program in list(self._programs.items()):
+            if isinstance(program, Unable) or not self._is_current(program) or not refolded(program):
+                del self._programs[signature]
+        return watch
+
+    def _is_current(self, program: Any) -> bool:
+        """Whether a program still is of the device and type of the parameters."""
+        return all(a.device == b.device and a.dtype == b.dtype for a, b in zip(program.state.values(), self._tensors()))
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self.parameters(), *self.buffers()]
+
+    def _made(self, signature: Signature) -> Runs | Unable:
+        """A program, or why there is none; then a note is given."""
+        try:
+            return self._program_for(signature)
+        except (NotPlanned, ShapeFault) as error:
+            reason = str(error)
+        except Exception as error:  # a fault of a kernel, a compiler or a driver must not stop the network
+            if os.environ.get("NETDSL_DEBUG"):
+                raise
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        self._notes.say(reason, f"{self._graph.name} runs as PyTorch has it for {signature}: {reason}")
+        return Unable(reason)
+
+    def _program_for(self, signature: Signature) -> Runs | Unable:
+        device = signature.device
+        if structure(self._reference) != self._structure:
+            raise NotPlanned("its modules are no longer those of the text")
+        if any(t.device != device for t in self._tensors()):
+            raise NotPlanned(f"the weights are not on {device}")
+        if signature.dtype not in NAMES or signature.dtype == torch.int64:
+            raise NotPlanned(f"there are no kernels for {signature.dtype}")
+        if not torch.is_autocast_enabled(device.type) and self._own_dtype() != signature.dtype:
+            raise NotPlanned(f"the weights are {self._own_dtype()}")
+        if device.type == "cpu" and not interpreted():
+            return self._cpu_program(signature)
+        if missing := triton_missing():
+            raise NotPlanned(missing)
+        found = self.plan(signature)
+        recorder = Recorder(device) if device.type == "cuda" and self._options.graphs else None
+        program = Program(found, self._reference, device, recorder)
+        if program.note:
+            self._notes.say(program.note, program.note)
+        return program
+
+    def _cpu_program(self, signature: Signature) -> Runs | Unable:
+        if find_spec("netdsl_triton.cpu") is None:
+            return Unable("there is no program for the CPU")
+        from netdsl_triton.cpu import CpuProgram  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+        graph = self.optimised(signature, "cpu")
+        made: Runs = CpuProgram(graph, self._reference, signature.batch, signature.dtype)
+        return made
+
+    # --- plans ----------------------------------------------------------------------------------------------------
+
+    def optimised(self, signature: Signature, device: Any) -> Graph[TensorType]:
+        """The graph of a signature after all passes. Raises ShapeFault where the sizes do not fit."""
+        graph = retype(self._graph, signature.shapes)
+        context = Context(signature.batch, NAMES[signature.dtype], device, self._options.fuel)
+        return optimise(graph, context)
+
+    def plan(self, signature: Signature) -> Plan:
+        """The plan of a signature, its kernels chosen."""
+        rates = rates_of(signature.device)
+        if isinstance(rates, str):
+            raise NotPlanned(rates)
+        graph = self.optimised(signature, rates)
+        return plan(graph, signature.batch, NAMES[signature.dtype], rates, self._chooser(), signature.tf32)
+
+    def _chooser(self) -> Chooser:
+        """What is remembered of this machine counts; the rest is predicted."""
+        return partial(choose, store=None)
+
+    @property
+    def programs(self) -> dict[Signature, Runs]:
+        """The programs there are, by signature; the last used is the last."""
+        return {signature: program for signature, program in self._programs.items() if not isinstance(program, Unable)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was said so far: why some calls run as PyTorch has it."""
+        return tuple(self._notes.said.values())
+
+
+def refolded(program: Any) -> bool:
+    """Folds the weights again; whether they still have the form that the program was made for."""
+    try:
+        program.refold()
+    except (RuntimeError, KeyError, ValueError):
+        return False
+    return True

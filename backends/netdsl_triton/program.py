@@ -1,0 +1,198 @@
+"""plan → what runs on a device: one arena, the weights folded and packed, every launch bound to its tensors.
+
+A program has one batch, one type and one device, and static memory. It is called under its lock; calls from several
+streams wait for each other. What it returns is copied out: the next call leaves it alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netdsl.devices import BYTES
+from netdsl.ops import Op
+from netdsl.passes.fused import Absorbing, Channels
+from netdsl.types import TensorType
+from netdsl_torch.single import function_of
+from netdsl_triton import reference
+from netdsl_triton.choose import registered
+from netdsl_triton.fold import State, fold
+from netdsl_triton.graphs import Recorder, Recording
+from netdsl_triton.kernels.base import Launch
+from netdsl_triton.plan import Plan, Stage
+from netdsl_triton.task import View
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int64": torch.int64}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class Program:
+    """A plan with its memory.
+
+    plan        what it does
+    note        why it runs without a CUDA graph, where it does on a CUDA device
+    tensors     of each value, as a view of the arena
+    """
+
+    def __init__(self, plan: Plan, module: nn.Module, device: torch.device, recorder: Recorder | None = None) -> None:
+        """`module` has the parameters, and does what no kernel claims. With a recorder, launches become one graph."""
+        self.plan, self.module, self.device = plan, module, device
+        self.dtype = DTYPES[plan.dtype]
+        self.lock = Lock()
+        self.arena = torch.zeros(plan.arena, dtype=torch.uint8, device=device)
+        self.tensors = [self.tensor(view, plan.buffers[home].offset) for view, home in zip(plan.views, plan.homes)]
+        self.kernels = {kernel.name: kernel for kernel in registered()}
+        self.state: State = tensors_of(module)
+        self.packed: dict[int, tuple[Tensor, ...]] = {}
+        self.refold()
+        self.launches: list[Launch] = [self.bound(i, stage) for i, stage in enumerate(plan.stages)]
+        self.note = ""
+        self.recorder = recorder
+        self.recording: Recording | None = None
+        if recorder is not None and self.launches:
+            self.recording, self.note = recorder.record(self.run)
+
+    # --- memory ---------------------------------------------------------------------------------------------------
+
+    def tensor(self, view: View, offset: int) -> Tensor:
+        """A value N x C x H x W in the buffer at `offset` bytes of the arena."""
+        dtype = DTYPES[view.dtype]
+        size = view.pixels * view.pitch * BYTES[view.dtype]
+        flat = self.arena[offset : offset + size].view(dtype)
+        return flat.as_strided(shape_of(view), strides_of(view), flat.storage_offset() + view.offset)
+
+    @property
+    def bytes(self) -> int:
+        """Memory on the device: the arena and the packed weights."""
+        return self.arena.nbytes + sum(tensor.nbytes for packed in self.packed.values() for tensor in packed)
+
+    # --- weights --------------------------------------------------------------------------------------------------
+
+    def refold(self) -> None:
+        """Folds the weights as they are now, into the same memory: what is bound and recorded stays valid."""
+        self.state = tensors_of(self.module)
+        done: dict[int, dict[str, Tensor]] = {}
+        for i, stage in enumerate(self.plan.stages):
+            op = stage.task.op
+            if not isinstance(op, Absorbing):
+                continue
+            weights = done[i] = fold(op, self.state)
+            new = self.pack(stage, weights)
+            if i not in self.packed:
+                self.packed[i] = new
+                continue
+            for old, value in zip(self.packed[i], new, strict=True):
+                old.copy_(value)
+
+    def pack(self, stage: Stage, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        kernel = self.kernels.get(stage.choice.kernel)
+        if kernel is None:
+            return tuple([weight.to(self.dtype) if weight.dim() > 1 else weight for weight in weights.values()])
+        packed: tuple[Tensor, ...] = kernel.pack(stage.task, stage.choice.config, weights)
+        return packed
+
+    # --- launches -------------------------------------------------------------------------------------------------
+
+    def bound(self, i: int, stage: Stage) -> Launch:
+        inputs = [self.tensors[x] for x in stage.inputs]
+        output = self.output(stage)
+        kernel = self.kernels.get(stage.choice.kernel)
+        if kernel is not None:
+            launch: Launch = kernel.bind(stage.task, stage.choice.config, inputs, output, self.packed.get(i, ()))
+            return launch
+        function = self.plain(stage.task.op, stage.name, [view.shape for view in stage.task.inputs], i)
+
+        def run() -> None:
+            output.copy_(function(*inputs))
+
+        return run
+
+    def output(self, stage: Stage) -> Tensor:
+        """What a stage writes: the value, or the part of it that a copy fills."""
+        whole, at = self.plan.views[stage.output], stage.task.output.offset
+        if stage.task.output == whole:
+            return self.tensors[stage.output]
+        return self.tensors[stage.output].narrow(1, at - whole.offset, stage.task.output.channels)
+
+    def plain(self, op: Op, name: str, shapes: Sequence[tuple[int, ...]], i: int) -> Callable[..., Tensor]:
+        """An element that no kernel claims: its module, or its steps."""
+        if isinstance(op, Absorbing | Channels):
+            weights = dict(zip(op.weight_recipes(), self.packed[i])) if isinstance(op, Absorbing) else {}
+            return lambda *inputs: reference.run(op, inputs, weights)
+        types = tuple([TensorType(shape) for shape in shapes])
+        if not op.weights(types):
+            return function_of(op, types)
+        element = self.module.get_submodule(name)
+        kinds = {p.dtype for p in element.parameters()}
+
+        def call(*inputs: Tensor) -> Tensor:
+            with self.converting() if kinds - {self.dtype} else nullcontext():
+                found: Tensor = element(*inputs)
+            return found
+
+        return call
+
+    def converting(self) -> AbstractContextManager[Any]:
+        """Parameters of another type than the values: they are brought to that of the values."""
+        return torch.autocast(self.device.type, self.dtype)
+
+    def run(self) -> None:
+        """All launches, from the inputs in the arena to the outputs there."""
+        for launch in self.launches:
+            launch()
+
+    # --- calls ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, as new tensors, for at most `batch` samples."""
+        count = inputs[0].shape[0]
+        with self.lock, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            if self.recorder is not None:
+                self.recorder.enter()
+            for tensor, x in zip(self.tensors, inputs, strict=False):
+                tensor[:count].copy_(x, non_blocking=True)
+            if self.recording is not None:
+                self.recording.replay()
+            else:
+                self.run()
+            last = is_channels_last(inputs)
+            results = tuple([copied(self.tensors[out.value][:count], last) for out in self.plan.graph.outputs])
+            if self.recorder is not None:
+                self.recorder.leave()
+        return results
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def shape_of(view: View) -> tuple[int, ...]:
+    return (view.batch, *view.shape)
+
+
+def strides_of(view: View) -> tuple[int, ...]:
+    """Of N x C x H x W: the channels innermost, a pixel every `pitch` values."""
+    spatial = [view.pitch * math.prod(view.spatial[i + 1 :]) for i in range(len(view.spatial))]
+    return (view.pitch * math.prod(view.spatial), 1, *spatial)
+
+
+def is_channels_last(inputs: Sequence[Tensor]) -> bool:
+    """Whether what comes in has its channels innermost: then what goes out has."""
+    x = inputs[0]
+    if x.dim() not in (4, 5) or x.is_contiguous():
+        return False
+    return x.is_contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
+
+
+def copied(x: Tensor, channels_last: bool) -> Tensor:
+    """A new tensor, laid out as the PyTorch module's would be."""
+    if channels_last and x.dim() in (4, 5):
+        return x.clone(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
+    return x.clone(memory_format=torch.contiguous_format)
