@@ -24,6 +24,18 @@ import triton.language as tl
 
 
 @triton.jit
+def hinted(value, UNIT: tl.constexpr):
+    """The value, which UNIT divides, so that the compiler knows it; multiples of 16 it has been told of anyway.
+
+    `tl.multiple_of` says nothing of an argument: it marks the operation that computes a value.
+    """
+    if UNIT > 1 and UNIT < 16:
+        return value // UNIT * UNIT
+    else:
+        return value
+
+
+@triton.jit
 def apply_steps(x, STEPS: tl.constexpr, vectors, pitch, rows, samples, channels, mask, other1, pitch1, other2, pitch2):
     """x ← f_n(… f_2(f_1(x)))"""
     for i in tl.static_range(0, len(STEPS), 4):
@@ -45,8 +57,6 @@ def _step(x, y, STEPS: tl.constexpr, AT: tl.constexpr, vector, pitch):
         z = x + tl.load(vector)
     elif STEPS[AT] == "affine":
         z = x * tl.load(vector) + tl.load(vector + pitch)
-    elif STEPS[AT] == "clamp":
-        z = clamp(x, tl.load(vector), tl.load(vector + pitch))
     elif STEPS[AT] == "prelu":
         z = tl.where(x > 0.0, x, x * tl.load(vector))
     elif STEPS[AT] == "scale":
@@ -81,6 +91,24 @@ def clamp(x, low, high):
     """min(max(x, low), high), NaN where x is NaN"""
     x = tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL)
     return tl.minimum(x, high, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def clamp_channels(x, vectors, pitch, channels, PACKED: tl.constexpr):
+    """min(max(x, low), high) with the bounds of each channel, in the type of x; PACKED: two bf16 at a time, on CUDA."""
+    low = tl.load(vectors + channels).to(x.dtype)
+    high = tl.load(vectors + pitch + channels).to(x.dtype)
+    if PACKED:
+        return tl.inline_asm_elementwise(
+            "{ .reg .b32 t; max.NaN.bf16x2 t, $1, $2; min.NaN.bf16x2 $0, t, $3; }",
+            "=r,r,r,r",
+            [x, low, high],
+            dtype=tl.bfloat16,
+            is_pure=True,
+            pack=2,
+        )
+    else:
+        return clamp(x, low, high).to(x.dtype)
 
 
 @triton.jit

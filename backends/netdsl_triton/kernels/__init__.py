@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl_triton.kernels.base import Kernel
+from netdsl_triton.kernels.matmul import Matmul
 
-KERNELS: tuple[Kernel, ...] = ()
+KERNELS: tuple[Kernel, ...] = (Matmul(),)
 """All of them, of equals the preferred one first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import le
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import BYTES, Device
@@ -22,6 +23,36 @@ if TYPE_CHECKING:
 CHANNEL_PAD = 256
 """Packed vectors are as long as a multiple of it; no block of channels is wider, so none reaches over the end."""
 MAX_OPERANDS = 2
+Block = tuple[int, int, int, int]
+"""M, N and K of a block, and warps."""
+BLOCKS: tuple[Block, ...] = (
+    (128, 256, 64, 8),
+    (256, 128, 64, 8),
+    (128, 128, 64, 8),
+    (128, 128, 64, 4),
+    (128, 128, 32, 4),
+    (256, 64, 64, 8),
+    (128, 64, 64, 4),
+    (64, 128, 64, 4),
+    (128, 32, 64, 4),
+    (64, 64, 64, 4),
+    (64, 64, 32, 4),
+    (64, 32, 64, 4),
+    (64, 32, 128, 4),
+    (64, 16, 128, 4),
+    (32, 64, 128, 4),
+    (16, 64, 128, 4),
+    (16, 32, 256, 4),
+)
+"""For the matrix instructions."""
+EXACT_BLOCKS: tuple[Block, ...] = ((64, 64, 16, 4), (128, 64, 16, 8), (64, 32, 32, 4), (32, 32, 32, 4), (16, 32, 64, 4))
+"""For fp32 that must not be rounded: ordinary arithmetic, so every product needs registers."""
+SPILLING: dict[int | str, tuple[Block, ...]] = {
+    80: ((128, 128, 64, 4),),
+    100: ((128, 256, 64, 8), (128, 32, 64, 4)),
+}
+"""Blocks that need more registers than there are on a device, as its compiler says."""
+SMALLEST: Block = (16, 16, 32, 4)
 DTYPES = ("fp32", "fp16", "bf16")
 Arguments = dict[str, Any]
 
@@ -72,14 +103,63 @@ def supported(device: Device) -> bool:
     return kind == "hip" or (kind == "cuda" and int(arch) >= 80)
 
 
-def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int) -> Tensor:
-    """rows x (channels, padded with zeros), fp32; a vector of one value is spread. At least one row."""
+def clampable(steps: Steps) -> bool:
+    """Whether it is relu(s·x + t), which `clamp_form` turns into bounds."""
+    return [step.kind for step in steps] == ["affine", "relu"]
+
+
+def clamp_form(s: Tensor, t: Tensor, dtype: str) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """low, high, f, c, d with relu(s·x + t) = f·(min(max(x, low), high) - c) + d, for each channel.
+
+    c is -t/s, the lower bound of x where s > 0, the upper one where s < 0. It is rounded to `dtype`, that of x, so that
+    what relu cuts off is zero exactly. Where it is beyond the range of the type (s is zero, or nearly), the channel
+    is always on, or always off.
+    """
+    import torch
+
+    c = in_type(-t / s, dtype).float()
+    beyond = torch.isinf(c) | (s == 0)
+    constant = (beyond & (t <= 0)) | (s == 0)
+    infinite = torch.full_like(c, math.inf)
+    low = torch.where(beyond | (s < 0), -infinite, c).masked_fill(constant, 0.0)
+    high = torch.where(beyond | (s > 0), infinite, c).masked_fill(constant, 0.0)
+    return (
+        low,
+        high,
+        s.masked_fill(constant, 0.0),
+        c.masked_fill(beyond, 0.0),
+        torch.where(beyond, t.clamp(min=0.0), 0.0),
+    )
+
+
+def in_type(x: Tensor, dtype: str) -> Tensor:
+    import torch
+
+    return x.to({"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[dtype])
+
+
+def padded(matrix: Tensor, blocks: tuple[int, ...]) -> Tensor:
+    """The same, with zeros after the end of each axis, up to a multiple of the block."""
+    import torch
+
+    out = torch.zeros(
+        [round_up(size, block) for size, block in zip(matrix.shape, blocks)], dtype=matrix.dtype, device=matrix.device
+    )
+    out[tuple([slice(size) for size in matrix.shape])] = matrix
+    return out
+
+
+def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int, times: int = 1) -> Tensor:
+    """rows x (channels, padded with zeros), fp32; a vector of one value is spread. At least one row.
+
+    `times` is how often the channels come, for a map that is read as one row.
+    """
     import torch
 
     like = next(iter(weights.values()), torch.empty(0))
-    out = torch.zeros(max(len(code.vectors), 1), round_up(channels, CHANNEL_PAD), device=like.device)
+    out = torch.zeros(max(len(code.vectors), 1), round_up(channels * times, CHANNEL_PAD), device=like.device)
     for row, name in enumerate(code.vectors):
-        out[row, :channels] = weights[name].reshape(-1)
+        out[row, : channels * times] = weights[name].reshape(-1).expand(channels).repeat(times)
     return out
 
 
@@ -94,8 +174,8 @@ def step_arguments(task: Task, code: Coded, vectors: Any, inputs: Sequence[Any])
 
 
 def unit(views: Iterable[View]) -> int:
-    """How many channels, 16 at most, divide the pitch and the offset of all: so aligned is each pixel of them."""
-    return math.gcd(16, *[value for view in views for value in (view.pitch, view.offset)])
+    """How many channels, 16 at most, divide the pitch, the offset and the width of all: so many are read at once."""
+    return math.gcd(16, *[value for view in views for value in (view.pitch, view.offset, view.channels)])
 
 
 def written(task: Task, code: Coded) -> tuple[View, ...]:
@@ -147,6 +227,50 @@ def compilation(function: Any, arguments: Arguments, options: dict[str, int], ma
     return Compilation(function, signature, constants, attributes, options, matrix)
 
 
+def is_exact(task: Task, device: Device) -> bool:
+    """Whether products must not be rounded, so that the matrix instructions are of no use."""
+    return task.output.dtype == "fp32" and matrix_precision(task, device.arch[0]) == "ieee"
+
+
+def fitting(task: Task, device: Device, m: int, n: int, k: int) -> list[Block]:
+    """The blocks (M, N, K, warps) that are not too large for the sizes; the smallest always fits."""
+    blocks = EXACT_BLOCKS if is_exact(task, device) else BLOCKS
+    spilling = SPILLING.get(device.arch[1], ())
+    limits = [max(power_of_two(size), least) for size, least in ((m, 16), (n, 16), (k, 32))]
+    found = [block for block in blocks if block not in spilling and all(map(le, block, limits))]
+    return found or [SMALLEST]
+
+
+def shared_memory(device: Device) -> int:
+    """Bytes that the blocks of one program may take, on the smallest of the devices of this kind."""
+    kind, arch = device.arch
+    if kind == "hip":
+        return 64 << 10
+    return {80: 160 << 10, 90: 224 << 10, 100: 224 << 10}.get(int(arch), 96 << 10)
+
+
+def block_config(
+    task: Task, device: Device, block: Block, depth: int, stored: bool = False
+) -> dict[str, int | str | bool]:
+    """A configuration with this block, and as many stages as shared memory holds, beside a block of M x N if `stored`.
+
+    No more stages than the loop over the depth has steps: what is reserved for them would keep others out.
+    """
+    block_m, block_n, block_k, warps = block
+    if BYTES[task.output.dtype] == 4 and block_k > 16:
+        block_k //= 2
+    size = BYTES[task.output.dtype]
+    room = shared_memory(device) - (block_m * block_n * size if stored else 0)
+    stages = min(room // ((block_m + block_n) * block_k * size), -(-depth // block_k), 4)
+    return {
+        "block_m": block_m,
+        "block_n": block_n,
+        "block_k": block_k,
+        "num_warps": warps,
+        "num_stages": 2 if device.arch[0] == "hip" else max(stages, 2),
+    }
+
+
 def launch_options(config: Mapping[str, Any]) -> dict[str, int]:
     """What of a configuration is the compiler's."""
     return {name: int(config[name]) for name in ("num_warps", "num_stages") if name in config}
@@ -164,22 +288,40 @@ def rate(task: Task, device: Device) -> float:
 
 
 def tiled_seconds(
-    device: Device, task: Task, tiles: int, block: tuple[int, int, int], depth: int, moved: float, efficiency: float
+    device: Device, task: Task, config: Mapping[str, Any], tiles: int, depth: int, moved: float, efficiency: float
 ) -> float:
     """A guess for `tiles` blocks of M x N, each a product over `depth` in steps of K.
 
     The slowest of: arithmetic, of whole rounds of blocks over the multiprocessors; bytes from memory; bytes from the
-    second-level cache, which each block reads anew; and the latency of one block's loop.
+    second-level cache, which each block reads anew; and the latency of one block's loop. Few programs on a
+    multiprocessor hide less of the time in which they load their first block and store their result.
     """
-    block_m, block_n, block_k = block
+    block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
+    size = BYTES[task.output.dtype]
     rounds = -(-tiles // device.units)
     arithmetic = rounds * 2.0 * block_m * block_n * depth / (rate(task, device) * efficiency / device.units)
-    cached = tiles * (block_m + block_n) * depth * BYTES[task.output.dtype] / (CACHE * device.bandwidth)
-    steps = -(-depth // block_k)
-    latency = device.launch + FIRST + STEP * steps
-    return max(arithmetic + FIRST, moved / device.bandwidth + FIRST, cached, latency)
+    arithmetic *= max(1.0, math.sqrt(NARROW * (block_m + block_n) / (block_m * block_n)))
+    cached = tiles * (block_m + block_n) * depth * size / (CACHE * device.bandwidth)
+    latency = device.launch + FIRST + STEP * -(-depth // block_k)
+    exposed = EXPOSED / min(resident(device, config, size), -(-tiles // device.units))
+    return max(arithmetic * (1 + exposed) + FIRST, moved / device.bandwidth * (1 + exposed) + FIRST, cached, latency)
 
 
+def resident(device: Device, config: Mapping[str, Any], size: int) -> int:
+    """About how many programs share a multiprocessor: by their registers and by shared memory."""
+    block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
+    threads = 32 * int(config["num_warps"])
+    registers = block_m * block_n + 64 * threads
+    shared = (block_m + block_n) * block_k * size * int(config["num_stages"])
+    return max(min((64 << 10) // registers, shared_memory(device) // shared, ENOUGH), 1)
+
+
+ENOUGH = 4
+"""More programs on a multiprocessor hide nothing more; a guess."""
+NARROW = 64
+"""Blocks of which a value that is loaded is used fewer times (M·N/(M + N)) do not keep the matrix instructions busy."""
+EXPOSED = 0.2
+"""Of a program's time, what it neither computes nor moves at its peak if it is alone on a multiprocessor; a guess."""
 CACHE = 1.6
 """Bandwidth of the second-level cache over that of the memory; a guess, near what is published for Hopper."""
 FIRST = 1.0e-6
