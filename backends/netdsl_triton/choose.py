@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from netdsl.devices import Device
 from netdsl_triton import kernels as registry
 from netdsl_triton.kernels.base import Candidate, Choice, Kernel
-from netdsl_triton.store import Result, Store, candidate_key
+from netdsl_triton.store import Result, Store
 from netdsl_triton.task import Task
 
 
@@ -61,7 +61,7 @@ def choose(task: Task, device: Device, store: Store | None = None, kernels: Sequ
 
 def known(candidate: Candidate, results: dict[str, Result]) -> Candidate:
     """A candidate with what was measured of it."""
-    result = results.get(candidate_key(candidate.kernel, candidate.config))
+    result = results.get(candidate.key)
     if result is None:
         return candidate
     return candidate.replace(measured=result.seconds, error=result.error, dropped=result.dropped)

@@ -25,7 +25,7 @@ from netdsl import __version__, cache
 from netdsl.ops import Op
 from netdsl.passes.recipe import Recipe
 from netdsl.record import Record
-from netdsl_triton.kernels.base import Config
+from netdsl_triton.kernels.base import Config, candidate_key
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ def task_key(task: Task) -> str:
     """What the time of a task depends on, as text: not on the names of parameters, nor on how weights are made."""
     views = ", ".join(map(_view_text, (*task.inputs, task.output)))
     return f"{_text(task.op)} on {views}{', tf32' if task.allow_tf32 else ''}"
-
-
-def candidate_key(kernel: str, config: Config) -> str:
-    return f"{kernel} {json.dumps(dict(config), sort_keys=True)}"
 
 
 def _view_text(view: View) -> str:

@@ -6,6 +6,7 @@ device decides (`choose.py`). Everything but `pack` and `bind` is answered from 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,6 +44,15 @@ class Candidate(Record):
     def seconds(self) -> float:
         """Measured where it was, else predicted."""
         return self.predicted if self.measured is None else self.measured
+
+    @property
+    def key(self) -> str:
+        return candidate_key(self.kernel, self.config)
+
+
+def candidate_key(kernel: str, config: Config) -> str:
+    """The same text for the same way to do a task."""
+    return f"{kernel} {json.dumps(dict(config), sort_keys=True)}"
 
 
 class Choice(Record):
