@@ -31,10 +31,13 @@ class Device(Record):
     prologues: bool = True
     """Whether convolutions and pools compute steps on what they read."""
 
-    def seconds(self, macs: float, moved: float, dtype: str, steps: float = 0.0) -> float:
-        """The floor of one kernel that does `macs` and other `steps`, and moves so many bytes."""
-        computed = 2 * macs / self.flops[dtype] + steps / self.flops["fp32"]
-        return max(computed, moved / self.bandwidth, self.launch)
+    def busy(self, macs: float, moved: float, dtype: str, steps: float = 0.0) -> float:
+        """The seconds in which it can do `macs` and other operations (`steps`), and move so many bytes."""
+        return max(2 * macs / self.flops[dtype] + steps / self.flops["fp32"], moved / self.bandwidth)
+
+    def seconds(self, macs: float, moved: float, dtype: str) -> float:
+        """The floor of one kernel that does `macs` and moves so many bytes."""
+        return max(self.busy(macs, moved, dtype), self.launch)
 
 
 DEVICES = {

@@ -82,11 +82,11 @@ def swap(
     x, others = first.inputs[0], second.inputs[1:]
     between = work.infer(now_first, [x])
     beside = [other.type for other in others]
-    before = context.seconds(first.op, (x.type,), first.type)
-    before += context.seconds(second.op, (first.type, *beside), second.type)
-    after = context.seconds(now_first, (x.type,), between)
-    after += context.seconds(now_second, (between, *beside), second.type)
-    if after >= before:
+    before = context.cost(first.op, (x.type,), first.type)
+    before += context.cost(second.op, (first.type, *beside), second.type)
+    after = context.cost(now_first, (x.type,), between)
+    after += context.cost(now_second, (between, *beside), second.type)
+    if not after < before:
         context.left(RULE, second.name, f"it would be no faster before {first.name}")
         return
     if context.may(RULE, second.name, first.name, reason):

@@ -13,7 +13,31 @@ from netdsl.ops import linear
 from netdsl.ops.base import Op
 from netdsl.ops.join import Concat
 from netdsl.passes.fused import Absorbing, Channels, FusedConv, FusedPool, Steps, concrete
+from netdsl.record import Record
 from netdsl.types import TensorType
+
+EQUAL = 0.01
+"""The share by which costs differ that count as equal: the model is no finer."""
+
+
+class Cost(Record):
+    """What elements cost. They are compared by their time, and where that is equal by their work.
+
+    seconds    at least, with a launch for each
+    work       the same without launches, which hide it in small elements
+    """
+
+    seconds: float = 0.0
+    work: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.seconds + other.seconds, self.work + other.work)
+
+    def __lt__(self, other: Cost) -> bool:
+        if math.isclose(self.seconds, other.seconds, rel_tol=EQUAL):
+            return self.work < other.work and not math.isclose(self.work, other.work, rel_tol=EQUAL)
+        return self.seconds < other.seconds
+
 
 VIEWS = (Concat, Channels, linear.Flatten)
 """These move nothing where kernels read and write slices: others write or read a part of a buffer."""

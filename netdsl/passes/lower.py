@@ -151,6 +151,14 @@ def _adaptive(work: Work, context: Context, value: Value) -> None:
     work.change(value, fused, value.inputs)
 
 
+def _cut(work: Work, context: Context, value: Value) -> None:
+    """Where there is nothing to cut off, nor to resize, it is the first input."""
+    x = value.inputs[0]
+    if value.type == x.type and not (work.is_output(value) and x.op is None):
+        if context.may("lower", value.name, x.name, "the sizes are equal"):
+            work.replace(value, x)
+
+
 def _slice(work: Work, context: Context, value: Value) -> None:
     """A range of channels is a view."""
     op = value.op
@@ -205,6 +213,9 @@ RULES: dict[type[Op], Callable[[Work, Context, Value], None]] = {
     pooling.AdaptiveAvgPool: _adaptive,
     pooling.AdaptiveMaxPool: _adaptive,
     geometry.Slice: _slice,
+    geometry.Crop: _cut,
+    join.CropTo: _cut,
+    join.ResizeTo: _cut,
     pooling.GlobalAvgPool: _global_pool,
     pooling.GlobalMaxPool: _global_pool,
     normalisation.BatchNorm: _norm,

@@ -9,6 +9,7 @@ block of output channels. Zeros of a padding stay zeros: they are of what the pr
 
 from __future__ import annotations
 
+from netdsl.passes.cost import Cost
 from netdsl.passes.fused import (
     BINARY,
     UNARY,
@@ -52,16 +53,16 @@ def absorb(work: Work, context: Context, value: Value) -> None:
         if reason := why_not(op.epilogue, user):
             context.left(RULE, value.name, f"{user.name} {reason}")
             return
-    before = context.seconds(op, tuple([x.type for x in value.inputs]), value.type)
-    after, changes = 0.0, []
+    before = context.cost(op, [x.type for x in value.inputs], value.type)
+    after, changes = Cost(), []
     for user in readers:
         assert user.op is not None
         fused, inputs = prepended(op.epilogue, value.inputs, user)
-        before += context.seconds(user.op, tuple([x.type for x in user.inputs]), user.type)
-        after += context.seconds(fused, tuple([x.type for x in inputs]), user.type)
+        before += context.cost(user.op, [x.type for x in user.inputs], user.type)
+        after += context.cost(fused, [x.type for x in inputs], user.type)
         changes.append((user, fused, inputs))
     names = ", ".join(user.name for user in readers)
-    if after >= before:
+    if not after < before:
         context.left(RULE, value.name, f"to compute it in {names} as often as it is read there is no faster")
         return
     what = ", ".join(dict.fromkeys(step.kind for step in op.epilogue))

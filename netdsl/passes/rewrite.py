@@ -6,12 +6,12 @@ values, and neither numbers them nor removes what is no longer used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from netdsl.devices import BYTES, DEVICES, Device
 from netdsl.graph import Graph, Input, Node, Output
 from netdsl.ops import Op
-from netdsl.passes.cost import arithmetic, moved
+from netdsl.passes.cost import Cost, arithmetic, moved
 from netdsl.prove import Prover
 from netdsl.record import Record
 from netdsl.source import Origin
@@ -76,13 +76,14 @@ class Context:
         kept = [event for event in self.events if event.done or event.element in names]
         self.events = list(dict.fromkeys(kept))
 
-    def seconds(self, op: Op, inputs: tuple[TensorType, ...], output: TensorType) -> float:
+    def cost(self, op: Op, inputs: Sequence[TensorType], output: TensorType) -> Cost:
         """The floor of one element on the device: what it computes, and what it reads and writes; 0 for a view."""
         values = moved(op, inputs, output, self.batch, self.device.slices)
         if not values:
-            return 0.0
+            return Cost()
         macs, steps = arithmetic(op, inputs, output)
-        return self.device.seconds(macs * self.batch, values * BYTES[self.dtype], self.dtype, steps * self.batch)
+        work = self.device.busy(macs * self.batch, values * BYTES[self.dtype], self.dtype, steps * self.batch)
+        return Cost(max(work, self.device.launch), work)
 
 
 class Value:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdsl.ops.join import Concat
+from netdsl.passes.cost import Cost
 from netdsl.passes.fused import BINARY, Channels, FusedConv, Step, Steps
 from netdsl.passes.recipe import Constant, Recipe, Stacked
 from netdsl.passes.rewrite import Context, Value, Work
@@ -83,7 +84,7 @@ def why_alone(work: Work, value: Value, joins: list[Value]) -> str:
 
 
 def merge(work: Work, context: Context, x: Value, parts: list[Value]) -> None:
-    """Makes one convolution of several, if the device is faster with that."""
+    """Makes one convolution of several, unless the device would be slower with that."""
     ops = [part.op for part in parts if isinstance(part.op, FusedConv)]
     steps = stacked([op.epilogue for op in ops], [op.out_channels for op in ops])
     if steps is None:
@@ -99,7 +100,7 @@ def merge(work: Work, context: Context, x: Value, parts: list[Value]) -> None:
     starts = [sum(op.out_channels for op in ops[:i]) for i in range(len(ops))]
     views = [Channels(start, op.out_channels) for start, op in zip(starts, ops)]
     if not pays(context, x.type, parts, fused, output, views):
-        context.left(RULE, parts[0].name, f"it would be no faster together with {parts[1].name}")
+        context.left(RULE, parts[0].name, f"it would be slower together with {parts[1].name}")
         return
     name = "+".join(part.name for part in parts)
     if not context.may(RULE, parts[0].name, name, "one convolution with those beside it"):
@@ -123,10 +124,10 @@ def pays(
     output: TensorType,
     views: Sequence[Channels],
 ) -> bool:
-    before = sum(context.seconds(part.op, (x,), part.type) for part in parts if part.op is not None)
-    after = context.seconds(fused, (x,), output)
-    after += sum(context.seconds(view, (output,), part.type) for view, part in zip(views, parts))
-    return after < before
+    before = sum((context.cost(part.op, (x,), part.type) for part in parts if part.op is not None), Cost())
+    after = context.cost(fused, (x,), output)
+    after = sum((context.cost(view, (output,), part.type) for view, part in zip(views, parts)), after)
+    return not before < after  # where both are equal, fewer kernels are better
 
 
 def stacked(epilogues: Sequence[Steps], channels: Sequence[int]) -> Steps | None:
