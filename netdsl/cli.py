@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from netdsl.backend import Backend
     from netdsl.diagnostic import Diagnostic
     from netdsl.net import Net
 
@@ -105,9 +106,32 @@ def build_parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "--force", action="store_true", help="replace a file that netdsl did not write, or that was changed since"
     )
+    compile_.add_argument(
+        "--explain-fusion",
+        action="store_true",
+        help="say what the triton backend makes of each element, and which kernel does it; writes a file with -o alone",
+    )
+    compile_.add_argument("--json", action="store_true", help="with --explain-fusion: as JSON, for programs")
+    compile_.add_argument("--batch", type=samples, metavar="N", help="with --explain-fusion: samples (32)")
+    compile_.add_argument("--dtype", metavar="TYPE", help="with --explain-fusion: fp32, tf32, fp16 or bf16 (bf16)")
+    compile_.add_argument(
+        "--device", metavar="NAME", help="with --explain-fusion: for which device (the GPU of this machine, else h200)"
+    )
     compile_.set_defaults(run=run_compile)
 
-    for command in (check, show, compile_):
+    tune = commands.add_parser(
+        "tune",
+        help="time kernels on this machine's GPU",
+        description="Times the kernels that the triton backend can choose from, on the GPU of this machine, and "
+        "remembers the fastest of each layer: whatever is compiled from then on has them.",
+    )
+    tune.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
+    tune.add_argument("--batch", type=several_samples, default=(32,), metavar="N,N…", help="sizes of batches (32)")
+    tune.add_argument("--dtype", default="bf16", metavar="TYPE", help="fp32, tf32, fp16 or bf16 (bf16)")
+    tune.add_argument("--budget", type=seconds, metavar="SECONDS", help="stop after so long, what matters most first")
+    tune.set_defaults(run=run_tune)
+
+    for command in (check, show, compile_, tune):
         command.add_argument(
             "--set",
             action="append",
@@ -135,6 +159,28 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"a whole number from 1 to 1000 is needed, not {text!r}")
     return int(text)
+
+
+def samples(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"a batch is a whole number from 1 to 100000, not {text!r}")
+    return int(text)
+
+
+def several_samples(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys([samples(part.strip()) for part in text.split(",")]))
+
+
+def seconds(text: str) -> float:
+    import math
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a time is a number of seconds above 0, not {text!r}")
+    return value
 
 
 # --- commands --------------------------------------------------------------------------------------------------
@@ -168,7 +214,7 @@ def run_show(args: argparse.Namespace) -> int:
         return 1
     if args.json:
         try:
-            print(to_json(net))
+            print(to_json(net.to_dict()))
         except SpecError as error:  # too long to be listed
             report(error.diagnostics)
             return 1
@@ -179,40 +225,86 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def to_json(net: Net) -> str:
-    """The interface of `show --json`: one line for each field and for each layer."""
+def to_json(fields: dict[str, Any]) -> str:
+    """The interface of `--json`: one line for each field, and for each row of a list of objects."""
     import json
 
-    fields = net.to_dict()
-    rows = ",\n".join(f"    {json.dumps(layer)}" for layer in fields.pop("layers"))
-    head = "".join(f"  {json.dumps(name)}: {json.dumps(value)},\n" for name, value in fields.items())
-    return f'{{\n{head}  "layers": [\n{rows}\n  ]\n}}'
+    def shown(value: Any) -> str:
+        if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+            return json.dumps(value)
+        rows = ",\n".join(f"    {json.dumps(row)}" for row in value)
+        return f"[\n{rows}\n  ]"
+
+    lines = ",\n".join(f"  {json.dumps(name)}: {shown(value)}" for name, value in fields.items())
+    return f"{{\n{lines}\n}}"
 
 
 def run_compile(args: argparse.Namespace) -> int:
-    from netdsl.backend import backend_for, load_backend, written_by
-    from netdsl.writing import may_write, write_atomically
+    from netdsl.backend import backend_for, load_backend
 
+    if args.explain_fusion:
+        return run_explain(args)
+    for name in ("json", "batch", "dtype", "device"):
+        if getattr(args, name):
+            raise Wrong(f"--{name} goes with --explain-fusion")
     net, faults = read_net(args.spec, args)
     report(faults)
     if net is None:
         return 1
     if args.output is not None:
-        target = Path(args.output)
-        backend = load_backend(args.backend) if args.backend else backend_for(target.suffix)
-        if target.suffix not in written_by(backend):
-            suffix = target.suffix or "a file without a suffix"
-            raise Wrong(f"the {backend.name} backend writes {', '.join(written_by(backend))}, not {suffix}")
+        backend = load_backend(args.backend) if args.backend else backend_for(Path(args.output).suffix)
     else:
         backend = load_backend(args.backend or "torch")
-        target = Path(f"{net.name}{written_by(backend)[0]}")
-    may_write(target, backend.is_generated, args.force)
-    text = backend.emit(net)
-    write_atomically(target, text)
+    target = write_code(net, backend, args)
     from netdsl.table import network_table
 
     print(network_table(net))
     print(f"\nwrote {target}")
+    return 0
+
+
+def write_code(net: Net, backend: Backend, args: argparse.Namespace) -> Path:
+    """Writes the network with a backend: to `-o`, else to a file of its name in this folder."""
+    from netdsl.backend import written_by
+    from netdsl.writing import may_write, write_atomically
+
+    target = Path(args.output) if args.output is not None else Path(f"{net.name}{written_by(backend)[0]}")
+    if target.suffix not in written_by(backend):
+        suffix = target.suffix or "a file without a suffix"
+        raise Wrong(f"the {backend.name} backend writes {', '.join(written_by(backend))}, not {suffix}")
+    may_write(target, backend.is_generated, args.force)
+    write_atomically(target, backend.emit(net))
+    return target
+
+
+def run_explain(args: argparse.Namespace) -> int:
+    """`compile --explain-fusion`: what becomes of each element."""
+    from netdsl.backend import load_backend
+
+    backend = load_backend(args.backend or "triton")
+    explain = getattr(backend, "explain", None)
+    if explain is None:
+        raise Wrong(f"the {backend.name} backend fuses nothing that could be explained: --backend triton does")
+    net, faults = read_net(args.spec, args)
+    report(faults)
+    if net is None:
+        return 1
+    found = explain(net, args.batch or 32, args.dtype or "bf16", args.device)
+    if args.output is not None:
+        write_code(net, backend, args)
+    print(to_json(found.to_dict()) if args.json else found)
+    return 0
+
+
+def run_tune(args: argparse.Namespace) -> int:
+    from netdsl.backend import load_backend
+
+    net, faults = read_net(args.spec, args)
+    report(faults)
+    if net is None:
+        return 1
+    done = load_backend("triton").tune(net, args.batch, args.dtype, args.budget)  # type: ignore[attr-defined]
+    print("\n\n".join(map(str, (*done.reports, done.tuned))))
     return 0
 
 

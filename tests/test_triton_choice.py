@@ -21,7 +21,7 @@ from netdsl.passes.fused import FusedConv, Pointwise, Step
 from netdsl.passes.recipe import NormScale, NormShift, Parameter
 from netdsl_triton import reference, timing
 from netdsl_triton import store as stores
-from netdsl_triton.choose import candidates, choose
+from netdsl_triton.choose import candidates, choose, chooser
 from netdsl_triton.kernels.base import Config
 from netdsl_triton.progress import Progress, line
 from netdsl_triton.store import Machine, Result, Store, machine, task_key
@@ -132,7 +132,7 @@ def test_what_was_measured_wins_over_what_was_predicted() -> None:
     store.remember(relu(), [Result("a", {"block": 32}, 9.0, 1e-3), Result("b", {"block": 16}, 8.0, 2e-3)])
     choice = choose(relu(), H200, store, kernels)
     assert (choice.kernel, choice.predicted, choice.measured, choice.error) == ("b", 3.0, 8.0, 2e-3)
-    assert [rival.measured for rival in choice.rivals] == [9.0, None]
+    assert [rival.measured for rival in choice.rivals] == [9.0]  # what was not tried is not thought of again
 
 
 def test_what_failed_on_this_machine_is_not_taken_again() -> None:
@@ -151,6 +151,24 @@ def test_what_no_kernel_claims_says_so() -> None:
     choice = choose(relu(), H200, None, [Fake("a", {16: 1.0}, "no fp32")])
     assert (choice.kernel, choice.reason, choice.refused) == ("", "no kernel claims it", {"a": "no fp32"})
     assert choice.predicted > 0
+
+
+def test_a_network_with_equal_tasks_is_chosen_for_once() -> None:
+    asked: list[Task] = []
+
+    class Asked(Fake):
+        def configs(self, task: Task, device: Device) -> Sequence[Config]:
+            asked.append(task)
+            return super().configs(task, device)
+
+    kernels = (Asked("a", {16: 1.0}),)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("netdsl_triton.kernels.KERNELS", kernels)
+        chosen = chooser()
+        for name in ("one", "two", "three"):
+            assert chosen(convolution(name), H200).kernel == "a"
+        assert chosen(convolution("one"), DEVICES["a100"]).kernel == "a"
+    assert len(asked) == 2
 
 
 # --- what a task is ------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
 
     from netdsl.net import Net
+    from netdsl_triton.report import Report
+    from netdsl_triton.tune import TunedNetwork
 
 
 class TritonBackend:
@@ -36,6 +38,37 @@ class TritonBackend:
                 raise
             raise UsageError("PyTorch is not installed: `pip install netdsl[triton]`") from None
         return build(net, **options)
+
+    def explain(self, net: Net, batch: int, dtype: str, device: str | None = None) -> Report:
+        """What becomes of each element, and which kernel does it (docs/explain-fusion.md); nothing runs.
+
+        Without a device it is the GPU of this machine, else an H200. Raises UsageError for an unknown device or type,
+        and for sizes that are open.
+        """
+        from netdsl.devices import device as device_called
+        from netdsl_triton.report import explain
+        from netdsl_triton.store import at_hand
+
+        wanted = device_called(device or "h200")
+        here = at_hand()
+        if here is not None and (device is None or here[0].name == wanted.name):
+            return explain(net, batch, dtype, *here)
+        return explain(net, batch, dtype, wanted)
+
+    def tune(self, net: Net, batches: Sequence[int], dtype: str, budget: float | None = None) -> TunedNetwork:
+        """Times the kernels of a network on the GPU of this machine, and remembers the fastest.
+
+        Raises UsageError where there is no GPU, or no PyTorch or Triton.
+        """
+        from netdsl.options import UsageError
+
+        try:
+            from netdsl_triton.tune import tune_here
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UsageError("PyTorch is not installed: `pip install netdsl[triton]`") from None
+        return tune_here(net, batches, dtype, budget)
 
     def load_weights(self, module: nn.Module, weights: Any, fresh: Iterable[str] = ()) -> None:
         """As the PyTorch backend: the parameters are the same."""

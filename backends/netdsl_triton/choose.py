@@ -5,12 +5,14 @@ Nothing here needs a device, torch or Triton. For one task, one device and one s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netdsl.devices import Device
+from netdsl.passes.fused import concrete
+from netdsl.types import TensorType
 from netdsl_triton import kernels as registry
 from netdsl_triton.kernels.base import Candidate, Choice, Kernel
-from netdsl_triton.store import Result, Store
+from netdsl_triton.store import Result, Store, task_key
 from netdsl_triton.task import Task
 
 
@@ -36,16 +38,18 @@ def choose(task: Task, device: Device, store: Store | None = None, kernels: Sequ
     Where no kernel claims it, or all of them failed on this machine, `kernel` is empty, and `reason` says why.
     """
     kernels = registered() if kernels is None else kernels
-    results = {} if store is None else {result.key: result for result in store.recall(task)}
-    found = [known(candidate, results) for candidate in candidates(task, device, kernels)]
     refused = {kernel.name: why for kernel in kernels if (why := kernel.claims(task, device))}
+    able = [kernel for kernel in kernels if kernel.name not in refused]
+    results = () if store is None else store.recall(task)
+    found = remembered(task, device, results, able)
+    if not any(candidate.measured is not None for candidate in found):
+        failed = {candidate.key: candidate for candidate in found}
+        found = [failed.get(candidate.key, candidate) for candidate in candidates(task, device, able)]
     usable = [candidate for candidate in found if not candidate.dropped]
     if not usable:
         return unclaimed(task, device, tuple(found), refused)
-    measured = [candidate for candidate in usable if candidate.measured is not None]
-    best = min(measured or usable, key=lambda candidate: candidate.seconds)
-    rivals = sorted((rival for rival in found if rival is not best), key=_rank)
-    how = "the fastest measured" if measured else "the fastest predicted"
+    best, *rivals = sorted(found, key=_rank)
+    how = "the fastest predicted" if best.measured is None else "the fastest measured"
     return Choice(
         best.kernel,
         best.config,
@@ -59,12 +63,35 @@ def choose(task: Task, device: Device, store: Store | None = None, kernels: Sequ
     )
 
 
-def known(candidate: Candidate, results: dict[str, Result]) -> Candidate:
-    """A candidate with what was measured of it."""
-    result = results.get(candidate.key)
-    if result is None:
-        return candidate
-    return candidate.replace(measured=result.seconds, error=result.error, dropped=result.dropped)
+def chooser(store: Store | None = None) -> Callable[[Task, Device], Choice]:
+    """`choose`, which thinks once about tasks that differ in names alone: a network has many."""
+    made: dict[tuple[str, str], Choice] = {}
+
+    def chosen(task: Task, device: Device) -> Choice:
+        key = device.name, task_key(task)
+        if key not in made:
+            made[key] = choose(task, device, store)
+        return made[key]
+
+    return chosen
+
+
+def remembered(task: Task, device: Device, results: Sequence[Result], kernels: Sequence[Kernel]) -> list[Candidate]:
+    """The candidates that were measured, or dropped, on this machine: nothing else has to be thought of then."""
+    by_name = {kernel.name: kernel for kernel in kernels}
+    return [
+        Candidate(
+            result.kernel,
+            result.config,
+            kernel.seconds(task, result.config, device),
+            kernel.launches(task, result.config),
+            result.seconds,
+            result.error,
+            result.dropped,
+        )
+        for result in results
+        if (kernel := by_name.get(result.kernel)) is not None
+    ]
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, float]:
@@ -74,8 +101,10 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, float]:
 def unclaimed(
     task: Task, device: Device, failed: tuple[Candidate, ...] = (), refused: dict[str, str] | None = None
 ) -> Choice:
-    """Runs as the PyTorch backend has it; predicted from what it moves alone."""
+    """Runs as the PyTorch backend has it; predicted as one kernel."""
     moved = sum(view.bytes for view in task.inputs) + task.output.bytes
     dtype = task.output.dtype if task.output.dtype in device.flops else "fp32"
+    macs = task.op.macs(tuple([TensorType(view.shape) for view in task.inputs]), TensorType(task.output.shape))
+    seconds = device.seconds(task.output.batch * concrete(macs), moved, dtype)
     reason = "every kernel failed on this machine" if failed else "no kernel claims it"
-    return Choice("", {}, device.seconds(0, moved, dtype), rivals=failed, refused=refused or {}, reason=reason)
+    return Choice("", {}, seconds, rivals=failed, refused=refused or {}, reason=reason)

@@ -60,6 +60,12 @@ class Stage(Record):
         return sum(read.values()) + self.task.output.bytes + self.weight_bytes
 
     @property
+    def is_tunable(self) -> bool:
+        """Whether kernels were asked: they never are where an element has weights that are no recipes."""
+        types = tuple([TensorType(view.shape) for view in self.task.inputs])
+        return isinstance(self.task.op, Absorbing) or not self.task.op.weights(types)
+
+    @property
     def weight_bytes(self) -> int:
         op, each = self.task.op, BYTES[self.task.output.dtype]
         if isinstance(op, Absorbing):

@@ -18,10 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from netdsl import __version__, cache
+from netdsl.devices import Device
 from netdsl.ops import Op
 from netdsl.passes.recipe import Recipe
 from netdsl.record import Record
@@ -211,6 +213,27 @@ def _locked_file() -> IO[bytes]:
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
+
+NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What a system with a driver of NVIDIA or AMD has, under Linux: looked for before PyTorch is imported."""
+
+
+def at_hand() -> tuple[Device, Store] | None:
+    """The GPU of this machine, as the cost model sees it, and what is remembered of it; None where there is none.
+
+    Without PyTorch there is none that could be used.
+    """
+    if not any(map(os.path.exists, NODES)) or find_spec("torch") is None:
+        return None
+    import torch
+
+    from netdsl_triton.device import rates_of
+
+    if not torch.cuda.is_available():
+        return None
+    device = torch.device("cuda", torch.cuda.current_device())
+    rates = rates_of(device)
+    return None if isinstance(rates, str) else (rates, Store(machine(device)))
 
 
 def machine(device: torch.device) -> Machine:

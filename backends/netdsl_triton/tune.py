@@ -14,22 +14,29 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from netdsl.devices import Device
+from netdsl.devices import DEVICES, Device
+from netdsl.options import UsageError
 from netdsl.passes.fused import Absorbing
 from netdsl.record import Record
 from netdsl.types import TensorType
 from netdsl_triton import reference
 from netdsl_triton.choose import candidates, registered
+from netdsl_triton.device import interpreted, rates_of, triton_missing
 from netdsl_triton.kernels.base import Candidate, Kernel, Launch
+from netdsl_triton.plan import Plan
 from netdsl_triton.progress import Progress
-from netdsl_triton.store import Result, Store, task_key
+from netdsl_triton.report import Report, explain, planned
+from netdsl_triton.store import Result, Store, machine, task_key
 from netdsl_triton.task import Task, View
-from netdsl_triton.timing import Hung, Timer
+from netdsl_triton.timing import Hung, Timer, timer_for
+
+if TYPE_CHECKING:
+    from netdsl.net import Net
 
 TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 5e-3, "bf16": 3e-2}
 """Of max |y - y₃₂| / max |y₃₂|: roundings of inputs, weights and output, and of sums in another order."""
@@ -82,9 +89,58 @@ class Tuned(Record):
     measured: int
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        count = f"{self.measured} candidates measured for {self.tasks} different tasks"
+        return "\n".join([count, *self.notes])
 
-class DeviceLost(RuntimeError):
+
+class TunedNetwork(Record):
+    """What was done for a network, and the report for each size of batch."""
+
+    tuned: Tuned
+    reports: tuple[Report, ...]
+
+
+class DeviceLost(UsageError):
     """The device does not work any more in this process: a candidate broke it. It is remembered as dropped."""
+
+
+def tune_here(net: Net, batches: Sequence[int], dtype: str, budget: float | None = None) -> TunedNetwork:
+    """Tunes a network on the GPU of this machine. Where Triton's interpreter is asked for, on the processor.
+
+    Raises UsageError where there is neither, and DeviceLost.
+    """
+    device, rates = place()
+    store = Store(machine(device))
+    tasks = [
+        (f"{stage.name}, batch {batch}" if len(batches) > 1 else stage.name, stage.task)
+        for batch in batches
+        for stage in planned(net, batch, dtype, rates, store)[2].stages
+        if stage.is_tunable
+    ]
+    tuned = tune_tasks(tasks, rates, lambda task: random_tensors(task, device), timer_for(device), store, budget=budget)
+    return TunedNetwork(tuned, tuple([explain(net, batch, dtype, rates, store) for batch in batches]))
+
+
+def place() -> tuple[torch.device, Device]:
+    """Where kernels can be timed here, and its rates. Raises UsageError where they cannot."""
+    if missing := triton_missing():
+        raise UsageError(missing)
+    if interpreted():
+        return torch.device("cpu"), DEVICES["h200"]
+    if not torch.cuda.is_available():
+        raise UsageError("there is no GPU here to time kernels on: without one, the cost model chooses")
+    device = torch.device("cuda", torch.cuda.current_device())
+    rates = rates_of(device)
+    if isinstance(rates, str):
+        raise UsageError(rates)
+    return device, rates
+
+
+def tune_plan(plan: Plan, device: torch.device, store: Store, progress: Progress | None = None) -> Tuned:
+    """Measures what a plan runs, for what is remembered from then on: plan it again to have the winners."""
+    tasks = [(stage.name, stage.task) for stage in plan.stages if stage.is_tunable]
+    return tune_tasks(tasks, plan.device, lambda task: random_tensors(task, device), timer_for(device), store, progress)
 
 
 def tune_tasks(
