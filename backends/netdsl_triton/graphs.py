@@ -6,7 +6,8 @@ addresses; that is why everything a program touches lies in its arena.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class Recording:
 class Recorder:
     """Records on one device, and keeps calls from several streams apart. `cuda` is `torch.cuda`; tests give a double.
 
-    Between `enter` and `leave` the current stream works on the program's memory; the next stream waits for that.
+    What happens in a `turn` works on the program's memory: the next turn, on another stream, waits for it.
     """
 
     def __init__(self, device: torch.device, cuda: Any = torch.cuda) -> None:
@@ -37,32 +38,35 @@ class Recorder:
         self.done: Any = None
 
     def record(self, run: Callable[[], None]) -> tuple[Recording | None, str]:
-        """The recording of `run`; where that fails, None and why."""
-        try:
-            with self.cuda.device(self.device):
-                stream = self.cuda.Stream(self.device)
-                stream.wait_stream(self.cuda.current_stream(self.device))
-                with torch.no_grad(), self.cuda.stream(stream):
-                    for _ in range(WARM_UP):
-                        run()
-                stream.synchronize()
-                graph = self.cuda.CUDAGraph()
-                with torch.no_grad(), self.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        """The recording of `run`. Where it runs but cannot be recorded, None and why. Raises what `run` raises."""
+        with self.cuda.device(self.device):
+            stream = self.cuda.Stream(self.device)
+            stream.wait_stream(self.cuda.current_stream(self.device))
+            with self.cuda.stream(stream):
+                for _ in range(WARM_UP):
                     run()
-                self.cuda.current_stream(self.device).wait_stream(stream)
-        except RuntimeError as error:
-            self.cuda.synchronize(self.device)
-            return None, f"no CUDA graph: {str(error).splitlines()[0]}"
+            stream.synchronize()
+            graph = self.cuda.CUDAGraph()
+            try:
+                with self.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    run()
+            except RuntimeError as error:
+                self.cuda.synchronize(self.device)
+                return None, f"without a CUDA graph: {(str(error).splitlines() or [''])[0]}"
+            self.cuda.current_stream(self.device).wait_stream(stream)
         return Recording(graph), ""
 
-    def enter(self) -> None:
-        """The current stream waits for the last call, where that was on another one."""
-        stream = self.cuda.current_stream(self.device)
-        if self.done is not None and stream != self.last:
-            stream.wait_event(self.done)
-        self.last = stream
-
-    def leave(self) -> None:
-        if self.done is None:
-            self.done = self.cuda.Event()
-        self.done.record(self.last)
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The current stream waits for the last turn, where that was on another one."""
+        with self.cuda.device(self.device):
+            stream = self.cuda.current_stream(self.device)
+            if self.done is None:
+                self.done = self.cuda.Event()
+            elif stream != self.last:
+                stream.wait_event(self.done)
+            try:
+                yield
+            finally:
+                self.last = stream
+                self.done.record(stream)

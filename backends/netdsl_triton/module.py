@@ -14,7 +14,6 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from threading import RLock
 from typing import Any
@@ -24,18 +23,22 @@ from torch import Tensor, nn
 from torch._C._functorch import maybe_current_level
 from torch.utils._python_dispatch import _len_torch_dispatch_stack  # type: ignore[attr-defined]
 
+from netdsl.devices import DEVICES
 from netdsl.graph import Graph
+from netdsl.ops.sequence import Embedding
 from netdsl.options import UsageError
 from netdsl.passes import Context, optimise, retype
 from netdsl.prove import ShapeFault
 from netdsl.record import Record
 from netdsl.types import TensorType
-from netdsl_triton.choose import choose
+from netdsl_triton.choose import chooser
 from netdsl_triton.device import interpreted, rates_of, triton_missing
 from netdsl_triton.graphs import Recorder
 from netdsl_triton.notes import Notes
-from netdsl_triton.plan import Chooser, NotPlanned, Plan, plan
-from netdsl_triton.program import NAMES, Program
+from netdsl_triton.plan import NotPlanned, Plan, plan
+from netdsl_triton.program import NAMES, Program, ordinary
+from netdsl_triton.store import Store, machine
+from netdsl_triton.tune import Tuned, tune_plan
 from netdsl_triton.watch import Watch, structure
 
 MEDDLED = (
@@ -139,6 +142,7 @@ class FusedModule(nn.Module):
     _graph: Graph[TensorType]
     _places: tuple[str, ...]
     _structure: tuple[tuple[str, str], ...]
+    _words: frozenset[int]
     _options: Options
     _programs: OrderedDict[Signature, Runs | Unable]
     _watch: Watch | None
@@ -156,6 +160,7 @@ class FusedModule(nn.Module):
             _graph=graph,
             _places=tuple(places),
             _structure=structure(reference),
+            _words=frozenset([v for node in graph.nodes if isinstance(node.op, Embedding) for v in node.inputs]),
             _options=options_of(options),
             _parameters=reference._parameters,
             _buffers=reference._buffers,
@@ -177,6 +182,7 @@ class FusedModule(nn.Module):
     def train(self, mode: bool = True) -> FusedModule:
         super().train(mode)
         self._reference.training = mode
+        self.__dict__["_watch"] = None
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> FusedModule:
@@ -220,8 +226,8 @@ class FusedModule(nn.Module):
         try:
             return self._reference(*inputs, **named)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            misfit = self._misfit(inputs) if not named and len(inputs) == len(self._graph.inputs) else ""
-            if misfit:
+            known = not named and len(inputs) == len(self._graph.inputs) and all(isinstance(x, Tensor) for x in inputs)
+            if known and (misfit := self._misfit(inputs)):
                 raise RuntimeError(misfit) from error
             raise
 
@@ -259,18 +265,24 @@ class FusedModule(nn.Module):
             return "gradients", GRADIENTS
         if not inputs or any(x.shape[0] != inputs[0].shape[0] or not x.numel() for x in inputs):
             return "empty", ""
-        if any(x.device != inputs[0].device or x.layout != torch.strided for x in inputs):
+        if any(x.device != inputs[0].device or x.layout != torch.strided for x in inputs) or not self._fits(inputs):
             return "form", ""
         if maybe_current_level() is not None or _len_torch_dispatch_stack():
             return "mode", ""
         return "", ""
 
+    def _fits(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether the inputs are of the type that PyTorch asks for: that of the weights; autocast converts."""
+        numbers = [x for i, x in enumerate(inputs) if i not in self._words]
+        if torch.is_autocast_enabled(inputs[0].device.type):
+            return all(x.is_floating_point() for x in numbers)
+        own = self._own_dtype()
+        return all(x.dtype == own for x in numbers)
+
     def _signature(self, inputs: Sequence[Tensor]) -> Signature:
         device = inputs[0].device
-        if torch.is_autocast_enabled(device.type):
-            dtype = torch.get_autocast_dtype(device.type)
-        else:
-            dtype = next((x.dtype for x in inputs if x.is_floating_point()), self._own_dtype())
+        automatic = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if automatic else self._own_dtype()
         shapes = tuple([tuple(x.shape[1:]) for x in inputs])
         signature = Signature(inputs[0].shape[0], shapes, dtype, device, tf32_allowed())
         return signature.replace(batch=self._batch(signature))
@@ -304,7 +316,7 @@ class FusedModule(nn.Module):
     def _program(self, signature: Signature) -> Runs | Unable:
         found = self._programs.get(signature)
         watch = self._watch
-        if found is not None and watch is not None and not watch.suspect:
+        if found is not None and watch is not None and not watch.suspect and len(self._programs) == 1:
             return found
         with self._lock:
             watch = self._watch or self._refold()
@@ -355,13 +367,14 @@ class FusedModule(nn.Module):
             raise NotPlanned(f"the weights are not on {device}")
         if signature.dtype not in NAMES or signature.dtype == torch.int64:
             raise NotPlanned(f"there are no kernels for {signature.dtype}")
-        if not torch.is_autocast_enabled(device.type) and self._own_dtype() != signature.dtype:
-            raise NotPlanned(f"the weights are {self._own_dtype()}")
         if device.type == "cpu" and not interpreted():
             return self._cpu_program(signature)
         if missing := triton_missing():
             raise NotPlanned(missing)
         found = self.plan(signature)
+        if self._options.tune:
+            self._tuned(found, device)
+            found = self.plan(signature)
         recorder = Recorder(device) if device.type == "cuda" and self._options.graphs else None
         program = Program(found, self._reference, device, recorder)
         if program.note:
@@ -373,7 +386,7 @@ class FusedModule(nn.Module):
             return Unable("there is no program for the CPU")
         from netdsl_triton.cpu import CpuProgram  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-        graph = self.optimised(signature, "cpu")
+        graph = self.optimised(signature, DEVICES["cpu"])
         made: Runs = CpuProgram(graph, self._reference, signature.batch, signature.dtype)
         return made
 
@@ -382,20 +395,41 @@ class FusedModule(nn.Module):
     def optimised(self, signature: Signature, device: Any) -> Graph[TensorType]:
         """The graph of a signature after all passes. Raises ShapeFault where the sizes do not fit."""
         graph = retype(self._graph, signature.shapes)
-        context = Context(signature.batch, NAMES[signature.dtype], device, self._options.fuel)
+        dtype = NAMES[signature.dtype]
+        kind = "tf32" if dtype == "fp32" and any(signature.tf32) and device.arch[0] != "cpu" else dtype
+        context = Context(signature.batch, kind, device, self._options.fuel)
         return optimise(graph, context)
 
     def plan(self, signature: Signature) -> Plan:
         """The plan of a signature, its kernels chosen."""
-        rates = rates_of(signature.device)
+        rates = DEVICES["h200"] if interpreted() else rates_of(signature.device)
         if isinstance(rates, str):
             raise NotPlanned(rates)
+        if signature.device.type == "cpu" and not interpreted():
+            raise NotPlanned("on the CPU there is nothing to plan")
         graph = self.optimised(signature, rates)
-        return plan(graph, signature.batch, NAMES[signature.dtype], rates, self._chooser(), signature.tf32)
+        store = Store(machine(signature.device))
+        return plan(graph, signature.batch, NAMES[signature.dtype], rates, chooser(store), signature.tf32)
 
-    def _chooser(self) -> Chooser:
-        """What is remembered of this machine counts; the rest is predicted."""
-        return partial(choose, store=None)
+    def tune(self, *inputs: Tensor, budget: float | None = None) -> Tuned:
+        """Measures on the device which kernels are the fastest for inputs like these; the next call uses them.
+
+        `budget` is in seconds. What was measured is kept on disk, for this machine. Raises UsageError where these
+        inputs have no program, and why.
+        """
+        signature = self._signature(inputs)
+        try:
+            found = self.plan(signature)
+        except (NotPlanned, ShapeFault) as error:
+            raise UsageError(f"{self._graph.name} runs as PyTorch has it for {signature}: {error}") from None
+        tuned = self._tuned(found, signature.device, budget)
+        with self._lock:
+            self._programs.pop(signature, None)
+        return tuned
+
+    def _tuned(self, found: Plan, device: torch.device, budget: float | None = None) -> Tuned:
+        with ordinary(device):
+            return tune_plan(found, device, Store(machine(device)), budget=budget)
 
     @property
     def programs(self) -> dict[Signature, Runs]:

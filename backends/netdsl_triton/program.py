@@ -7,8 +7,8 @@ streams wait for each other. What it returns is copied out: the next call leaves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -42,7 +42,11 @@ class Program:
 
     def __init__(self, plan: Plan, module: nn.Module, device: torch.device, recorder: Recorder | None = None) -> None:
         """`module` has the parameters, and does what no kernel claims. With a recorder, launches become one graph."""
-        self.plan, self.module, self.device = plan, module, device
+        with ordinary(device):
+            self._make(plan, module, device, recorder)
+
+    def _make(self, plan: Plan, module: nn.Module, device: torch.device, recorder: Recorder | None) -> None:
+        self.plan, self.module, self.device, self.recorder = plan, module, device, recorder
         self.dtype = DTYPES[plan.dtype]
         self.lock = Lock()
         self.arena = torch.zeros(plan.arena, dtype=torch.uint8, device=device)
@@ -50,10 +54,9 @@ class Program:
         self.kernels = {kernel.name: kernel for kernel in registered()}
         self.state: State = tensors_of(module)
         self.packed: dict[int, tuple[Tensor, ...]] = {}
-        self.refold()
+        self.fold()
         self.launches: list[Launch] = [self.bound(i, stage) for i, stage in enumerate(plan.stages)]
         self.note = ""
-        self.recorder = recorder
         self.recording: Recording | None = None
         if recorder is not None and self.launches:
             self.recording, self.note = recorder.record(self.run)
@@ -76,19 +79,18 @@ class Program:
 
     def refold(self) -> None:
         """Folds the weights as they are now, into the same memory: what is bound and recorded stays valid."""
+        with self.lock, ordinary(self.device), self.turn():
+            self.fold()
+
+    def fold(self) -> None:
         self.state = tensors_of(self.module)
-        done: dict[int, dict[str, Tensor]] = {}
         for i, stage in enumerate(self.plan.stages):
-            op = stage.task.op
-            if not isinstance(op, Absorbing):
+            if not isinstance(stage.task.op, Absorbing):
                 continue
-            weights = done[i] = fold(op, self.state)
-            new = self.pack(stage, weights)
-            if i not in self.packed:
-                self.packed[i] = new
-                continue
-            for old, value in zip(self.packed[i], new, strict=True):
-                old.copy_(value)
+            new = self.pack(stage, fold(stage.task.op, self.state))
+            for old, value in zip(self.packed.setdefault(i, new), new, strict=True):
+                if old is not value:
+                    old.copy_(value)
 
     def pack(self, stage: Stage, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         kernel = self.kernels.get(stage.choice.kernel)
@@ -152,20 +154,26 @@ class Program:
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs, as new tensors, for at most `batch` samples."""
         count = inputs[0].shape[0]
-        with self.lock, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            if self.recorder is not None:
-                self.recorder.enter()
-            for tensor, x in zip(self.tensors, inputs, strict=False):
+        with self.lock, torch.no_grad(), torch.autocast(self.device.type, enabled=False), self.turn():
+            for tensor, x in zip(self.tensors, inputs):
                 tensor[:count].copy_(x, non_blocking=True)
             if self.recording is not None:
                 self.recording.replay()
             else:
                 self.run()
             last = is_channels_last(inputs)
-            results = tuple([copied(self.tensors[out.value][:count], last) for out in self.plan.graph.outputs])
-            if self.recorder is not None:
-                self.recorder.leave()
-        return results
+            return tuple([copied(self.tensors[out.value][:count], last) for out in self.plan.graph.outputs])
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """The memory is this call's alone, on whatever stream it runs."""
+        return nullcontext() if self.recorder is None else self.recorder.turn()
+
+
+@contextmanager
+def ordinary(device: torch.device) -> Iterator[None]:
+    """Tensors made here are no inference tensors: they may be written anywhere. Nothing is converted or recorded."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,10 +138,14 @@ def place() -> tuple[torch.device, Device]:
     return device, rates
 
 
-def tune_plan(plan: Plan, device: torch.device, store: Store, progress: Progress | None = None) -> Tuned:
+def tune_plan(
+    plan: Plan, device: torch.device, store: Store, progress: Progress | None = None, *, budget: float | None = None
+) -> Tuned:
     """Measures what a plan runs, for what is remembered from then on: plan it again to have the winners."""
     tasks = [(stage.name, stage.task) for stage in plan.stages if stage.is_tunable]
-    return tune_tasks(tasks, plan.device, lambda task: random_tensors(task, device), timer_for(device), store, progress)
+    return tune_tasks(
+        tasks, plan.device, lambda task: random_tensors(task, device), timer_for(device), store, progress, budget=budget
+    )
 
 
 def tune_tasks(

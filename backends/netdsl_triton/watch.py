@@ -25,7 +25,7 @@ class Watch:
         self.tensors = [
             (owner, name, tensor, version_of(tensor), tensor.data_ptr()) for owner, name, tensor in owned(module)
         ]
-        self.suspect = False
+        self.suspect = self.meddled()
 
     def meddled(self) -> bool:
         """Whether modules inside do more, or something else, than what was folded."""
@@ -46,11 +46,14 @@ class Watch:
 
 
 def owned(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Each tensor of numbers with a fraction, with the dictionary that holds it."""
+    """Each tensor, with the dictionary that holds it.
+
+    PyTorch does not count what a batch norm writes into its statistics; but its counter of batches is one of these.
+    """
     for part in module.modules():
         for owner in (part._parameters, part._buffers):
             for name, tensor in owner.items():
-                if tensor is not None and tensor.is_floating_point():
+                if tensor is not None:
                     yield owner, name, tensor
 
 
