@@ -14,7 +14,6 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from threading import RLock
 from typing import Any
 
@@ -382,9 +381,7 @@ class FusedModule(nn.Module):
         return program
 
     def _cpu_program(self, signature: Signature) -> Runs | Unable:
-        if find_spec("netdsl_triton.cpu") is None:
-            return Unable("there is no program for the CPU")
-        from netdsl_triton.cpu import CpuProgram  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from netdsl_triton.cpu import CpuProgram
 
         graph = self.optimised(signature, DEVICES["cpu"])
         made: Runs = CpuProgram(graph, self._reference, signature.batch, signature.dtype)
