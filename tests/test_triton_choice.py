@@ -82,7 +82,7 @@ class Fake:
         return launch
 
     def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Any]:
-        return ()
+        return () if self.name == "library" else ("a Triton function",)
 
 
 def relu(channels: int = 8, pitch: int = 0, offset: int = 0, dtype: str = "fp32") -> Task:
@@ -376,9 +376,13 @@ class FakeTimer:
     def __init__(self, times: Mapping[tuple[str, int], float | list[float]], spilled: tuple[str, ...] = ()) -> None:
         self.times, self.spilled = times, spilled
         self.log: list[tuple[str, int]] = []
+        self.prepared: list[tuple[str, int]] = []
         self.released = 0
         self.living = True
         self.hanging: tuple[str, ...] = ()
+
+    def prepare(self, launches: Sequence[Any]) -> None:
+        self.prepared += [launch.way for launch in launches]
 
     def once(self, launch: Any) -> int:
         if launch.way[0] in self.hanging:
@@ -636,6 +640,66 @@ def test_interrupted_it_keeps_what_was_measured_and_goes_on_there() -> None:
     done, known = tuned(kernels, timer)
     assert done.measured == 1
     assert known["a", 32].seconds == 0.5
+
+
+def test_what_is_likely_to_be_tried_is_compiled_at_once() -> None:
+    kernels = [Fake("a", {16: 1.0, 32: 2.0, 64: 9.0}), Fake("library", {16: 1.5})]
+    timer = FakeTimer({("a", 16): 1.0, ("a", 32): 1.0, ("library", 16): 2.0})
+    tuned(kernels, timer)
+    assert timer.prepared == [("a", 16), ("a", 32)]
+
+
+COMPILED = """
+import sys
+sys.path[:0] = {paths!r}
+import torch, triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.runtime.driver import driver
+from netdsl_triton.timing import compile_together, compiled_kernels
+
+class NoDevice:
+    def get_current_target(self): return GPUTarget("cuda", 90, 32)
+    def get_current_device(self): return 0
+    def get_current_stream(self, device): return 0
+
+driver.set_active(NoDevice())
+
+@triton.jit
+def twice(x, y, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + i, 2 * tl.load(x + i, i < n), i < n)
+
+x, y = torch.ones(100), torch.zeros(100)
+ran = []
+
+def launch(block):
+    def run():
+        twice[(1,)](x, y, 100, BLOCK=block)
+        ran.append(block)
+    return run
+
+run = type(twice).run
+compile_together([launch(block) for block in (32, 64, 100)])  # 100 is no power of two
+assert type(twice).run is run
+made = list(twice.device_caches[0][0].values())
+good = [kernel for kernel in made if type(kernel).__name__ == "CompiledKernel"]
+print(len(made), len(good), sorted(ran), y.sum().item())
+try:
+    launch(100)()
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_candidates_are_compiled_in_parallel_without_a_launch(tmp_path: Path) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    script = tmp_path / "compiled.py"  # Triton reads the source of its functions
+    script.write_text(COMPILED.format(paths=[str(ROOT), str(ROOT / "backends")]))
+    variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    variables["TRITON_CACHE_DIR"] = str(tmp_path / "triton")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=variables)
+    assert done.stdout.splitlines() == ["3 2 [32, 64, 100] 0.0", "CompilationError"], done.stderr
 
 
 def test_when_the_time_is_up_what_costs_most_was_measured() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +20,8 @@ LIMIT = 20.0
 """Seconds after which a launch counts as hanging."""
 FLUSH = 256 << 20
 """Bytes written before each run at most, so that the caches hold nothing of the run before."""
+WORKERS = 16
+"""Threads that compile at once, at most."""
 
 
 class Hung(Exception):
@@ -25,6 +30,9 @@ class Hung(Exception):
 
 class Timer(Protocol):
     """Runs launches, and waits for them."""
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Compiles what they will run, at once; what cannot be compiled raises when it is run."""
 
     def once(self, launch: Launch) -> int:
         """Runs it to its end: the registers that its kernels spill. Raises Hung, or what the launch raises."""
@@ -45,6 +53,9 @@ def timer_for(device: torch.device) -> Timer:
 
 class HostTimer:
     """The processor, by the clock of the system. Its caches are warm."""
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        pass
 
     def once(self, launch: Launch) -> int:
         launch()
@@ -76,6 +87,10 @@ class DeviceTimer:
         self.device, self.limit = device, limit
         cached = int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0) or FLUSH // 4)
         self.flushed = torch.empty(min(FLUSH, 4 * cached), dtype=torch.int8, device=device)
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        with torch.cuda.device(self.device):
+            compile_together(launches)
 
     def once(self, launch: Launch) -> int:
         with torch.cuda.device(self.device), launched() as handles:
@@ -157,4 +172,44 @@ def compiled_kernels() -> Iterator[Any]:
         if name.startswith("netdsl_triton.jit."):
             for function in vars(module).values():
                 for caches in getattr(function, "device_caches", {}).values():
-                    yield from (compiled for compiled in caches[0].values() if getattr(compiled, "module", None))
+                    yield from (compiled for compiled in caches[0].values() if is_loaded(compiled))
+
+
+def is_loaded(compiled: Any) -> bool:
+    try:
+        return getattr(compiled, "module", None) is not None
+    except Exception:  # one that could not be compiled says so whatever it is asked
+        return False
+
+
+def compile_together(launches: Sequence[Launch], workers: int | None = None) -> None:
+    """Compiles what launches run, in threads, with the arguments that they have; nothing is launched.
+
+    LLVM and the assembler work outside of Python's lock, and most of the time of a compilation is theirs.
+    """
+    if len(launches) < 2 or "triton" not in sys.modules:
+        return
+    from triton import AsyncCompileMode
+
+    count = workers or min(len(launches), os.cpu_count() or 1, WORKERS)
+    with ThreadPoolExecutor(count) as pool, AsyncCompileMode(pool, ignore_errors=True), only_compiling():
+        for launch in launches:
+            with suppress(Exception):  # it comes again when the launch is run
+                launch()
+
+
+@contextmanager
+def only_compiling() -> Iterator[None]:
+    """In this thread, what launches a Triton function only compiles it. Other threads launch as ever."""
+    from triton.runtime.jit import JITFunction
+
+    run, here = JITFunction.run, threading.get_ident()
+
+    def compiled(self: Any, *args: Any, grid: Any, warmup: bool, **named: Any) -> Any:
+        return run(self, *args, grid=grid, warmup=warmup or threading.get_ident() == here, **named)
+
+    JITFunction.run = compiled
+    try:
+        yield
+    finally:
+        JITFunction.run = run

@@ -173,7 +173,7 @@ def tune_tasks(
     notes: Notes = []
     with progress or Progress() as shown:
         for i, (name, task, found_candidates) in enumerate(once):
-            tuning = Tuning(task, found_candidates, found, store, timer, lambda: clock() > deadline)
+            tuning = Tuning(task, found_candidates, device, found, store, timer, lambda: clock() > deadline)
             shown.show(i, len(once), name)
             try:
                 for share in tuning.run(make_tensors):
@@ -223,14 +223,17 @@ class Tuning:
         self,
         task: Task,
         ways: Sequence[Candidate],
+        device: Device,
         kernels: Mapping[str, Kernel],
         store: Store,
         timer: Timer,
         late: Callable[[], bool],
     ) -> None:
-        self.task, self.ways, self.kernels, self.store, self.timer, self.late = task, ways, kernels, store, timer, late
+        self.task, self.ways, self.device, self.kernels = task, ways, device, kernels
+        self.store, self.timer, self.late = store, timer, late
         self.results = {result.key: result for result in store.recall(task)}
         self.new: dict[str, Result] = {}
+        self.bound: dict[str, Launch] = {}
         self.notes: Notes = []
         self.measured = 0
 
@@ -281,6 +284,7 @@ class Tuning:
 
     def trials(self, tensors: Tensors, expected: Tensor) -> Iterator[float]:
         running: list[Trial] = []
+        self.prepare(tensors)
         for i, way in self.wanted():
             if self.late():
                 break
@@ -293,12 +297,27 @@ class Tuning:
         if len(running) > 1:
             self.final(running)
 
+    def prepare(self, tensors: Tensors) -> None:
+        """Compiles at once what is likely to be tried; a fault comes again when it is."""
+        limit = HOPELESS * min(way.predicted for way in self.ways)
+        for way in self.ways:
+            compiles = self.kernels[way.kernel].compilations(self.task, way.config, self.device)
+            if way.key not in self.results and way.predicted <= limit and compiles and not self.late():
+                try:
+                    self.bound[way.key] = self.bind(way, tensors)
+                except Exception as error:
+                    self.release_after(error)
+        self.timer.prepare(list(self.bound.values()))
+
+    def bind(self, way: Candidate, tensors: Tensors) -> Launch:
+        kernel = self.kernels[way.kernel]
+        packed = kernel.pack(self.task, way.config, tensors.weights)
+        return kernel.bind(self.task, way.config, tensors.inputs, tensors.output, packed)
+
     def trial(self, way: Candidate, tensors: Tensors, expected: Tensor) -> Trial | None:
         """Runs one candidate: its numbers first, then its time; None where it is dropped."""
         try:
-            kernel = self.kernels[way.kernel]
-            packed = kernel.pack(self.task, way.config, tensors.weights)
-            launch = kernel.bind(self.task, way.config, tensors.inputs, tensors.output, packed)
+            launch = self.bound.pop(way.key, None) or self.bind(way, tensors)
             off, wrong, spilled = self.checked(launch, tensors, expected)
             if not spilled and not wrong:  # what a launch leaves behind must not trouble the next
                 off, wrong, spilled = self.checked(launch, tensors, expected)
@@ -370,7 +389,8 @@ class Tuning:
         """Whether there was no memory; if so, what can be freed is freed."""
         if not isinstance(error, torch.OutOfMemoryError | MemoryError):
             return False
-        error.__traceback__ = None  # its frames hold tensors
+        error.__traceback__ = None  # its frames hold tensors, and so does what is bound
+        self.bound.clear()
         self.timer.release()
         return True
 
