@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from netdsl_triton.choose import candidates, registered
 from netdsl_triton.device import interpreted, rates_of, triton_missing
 from netdsl_triton.kernels.base import Candidate, Kernel, Launch
 from netdsl_triton.plan import Plan
+from netdsl_triton.program import DTYPES
 from netdsl_triton.progress import Progress
 from netdsl_triton.report import Report, explain, planned
 from netdsl_triton.store import Result, Store, machine, task_key
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 5e-3, "bf16": 3e-2}
 """Of max |y - y₃₂| / max |y₃₂|: roundings of inputs, weights and output, and of sums in another order."""
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int64": torch.int64}
 HOPELESS = 3.0
 """What is predicted to take so many times the prediction of the best is not tried."""
 MISSES = 6
@@ -464,7 +464,7 @@ def random_tensors(task: Task, device: torch.device, seed: int = 0) -> Tensors:
 def _buffer(view: View, device: torch.device, generator: torch.Generator) -> Tensor:
     """N x pitch x H x W, the channels innermost."""
     shape = (view.batch, *view.spatial, view.pitch)
-    dtype: Any = DTYPES[view.dtype]
+    dtype = DTYPES[view.dtype]
     if dtype is torch.int64:
         return torch.zeros(shape, dtype=dtype, device=device).movedim(-1, 1)
     return torch.randn(shape, generator=generator, device=device, dtype=dtype).movedim(-1, 1)
