@@ -21,6 +21,30 @@ def tile_of(tile, tiles_m, tiles_n, GROUP: tl.constexpr):
 
 
 @triton.jit
+def leave_part(sums, partial, counters, tile, tiles, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Stores this program's part of a divided sum, and says how many programs have done so before.
+
+    `partial` is parts x tiles x BLOCK_M x BLOCK_N, fp32; `counters`, one for each tile, are zero before and after.
+    """
+    place = tl.arange(0, BLOCK_M)[:, None] * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
+    tl.store(partial + (tl.program_id(1) * tiles + tile) * (BLOCK_M * BLOCK_N) + place, sums)
+    tl.debug_barrier()
+    return tl.atomic_add(counters + tile, 1, sem="acq_rel")
+
+
+@triton.jit
+def sum_of_parts(partial, counters, tile, tiles, SPLIT: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Σ of all parts, in their order, so that it does not depend on who comes last."""
+    tl.debug_barrier()
+    place = tl.arange(0, BLOCK_M)[:, None] * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
+    sums = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+    for part in range(SPLIT):
+        sums += tl.load(partial + (part * tiles + tile) * (BLOCK_M * BLOCK_N) + place, cache_modifier=".cg")
+    tl.store(counters + tile, 0)
+    return sums
+
+
+@triton.jit
 def matmul(
     x, w, y, height, width, depth, x_pitch, w_pitch, y_pitch, pixels,
     in_width, in_pixels, out_width, down, right,
@@ -35,9 +59,8 @@ def matmul(
     """y[m, n] = epilogue(Σ_k prologue(x[row(m), k]) · w[n, k])
 
     row(m) is m; if STRIDED, the pixel of the input under pixel m of the output. w is padded with zeros to whole blocks.
-    With SPLIT > 1 the sum over k is divided among so many programs; each leaves its part in `partial`
-    (SPLIT x tiles x BLOCK_M x BLOCK_N, fp32), and the last one to come adds them in order. `counters` (one for each
-    tile) are zero before and after.
+    With SPLIT > 1 the sum over k is divided among so many programs; each leaves its part, and the last one to come
+    adds them up.
     """
     x_pitch = hinted(x_pitch, X_UNIT)
     y_pitch = hinted(y_pitch, Y_UNIT)
@@ -88,19 +111,10 @@ def matmul(
 
     if SPLIT > 1:
         tile = tile_m * tiles_n + tile_n
-        place = tl.arange(0, BLOCK_M)[:, None] * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
-        stripe = tiles_m * tiles_n * BLOCK_M * BLOCK_N
-        mine = partial + tile * (BLOCK_M * BLOCK_N) + place
-        tl.store(mine + tl.program_id(1) * stripe, sums)
-        tl.debug_barrier()
-        arrived = tl.atomic_add(counters + tile, 1, sem="acq_rel")
+        arrived = leave_part(sums, partial, counters, tile, tiles_m * tiles_n, BLOCK_M, BLOCK_N)
         if arrived != SPLIT - 1:
             return
-        tl.debug_barrier()
-        sums = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
-        for part in range(SPLIT):
-            sums += tl.load(mine + part * stripe, cache_modifier=".cg")
-        tl.store(counters + tile, 0)
+        sums = sum_of_parts(partial, counters, tile, tiles_m * tiles_n, SPLIT, BLOCK_M, BLOCK_N)
 
     columns = columns[None, :]
     if EVEN_M and EVEN_N:

@@ -45,7 +45,7 @@ BLOCKS: tuple[Block, ...] = (
     (16, 32, 256, 4),
 )
 """For the matrix instructions."""
-EXACT_BLOCKS: tuple[Block, ...] = ((64, 64, 16, 4), (128, 64, 16, 8), (64, 32, 32, 4), (32, 32, 32, 4), (16, 32, 64, 4))
+EXACT_BLOCKS: tuple[Block, ...] = ((64, 64, 16, 4), (64, 32, 32, 4), (32, 32, 32, 4), (16, 32, 64, 4))
 """For fp32 that must not be rounded: ordinary arithmetic, so every product needs registers."""
 SPILLING: dict[int | str, tuple[Block, ...]] = {
     80: ((128, 128, 64, 4),),
@@ -149,15 +149,16 @@ def padded(matrix: Tensor, blocks: tuple[int, ...]) -> Tensor:
     return out
 
 
-def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int, times: int = 1) -> Tensor:
+def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int, times: int = 1, room: int = 0) -> Tensor:
     """rows x (channels, padded with zeros), fp32; a vector of one value is spread. At least one row.
 
-    `times` is how often the channels come, for a map that is read as one row.
+    `times` is how often the channels come, for a map that is read as one row; `room` is left after them at least, for
+    tiles that do not begin at multiples of their blocks.
     """
     import torch
 
     like = next(iter(weights.values()), torch.empty(0))
-    out = torch.zeros(max(len(code.vectors), 1), round_up(channels * times, CHANNEL_PAD), device=like.device)
+    out = torch.zeros(max(len(code.vectors), 1), round_up(channels * times + room, CHANNEL_PAD), device=like.device)
     for row, name in enumerate(code.vectors):
         out[row, : channels * times] = weights[name].reshape(-1).expand(channels).repeat(times)
     return out
@@ -196,8 +197,20 @@ def pointer(view: View) -> Pointer:
     return Pointer(view.dtype, view.offset * BYTES[view.dtype] % 16 == 0, (view.batch, *view.shape))
 
 
-def vectors_pointer(code: Coded, channels: int) -> Pointer:
-    return Pointer("fp32", shape=(max(len(code.vectors), 1), round_up(channels, CHANNEL_PAD)))
+def vectors_pointer(code: Coded, channels: int, room: int = 0) -> Pointer:
+    return Pointer("fp32", shape=(max(len(code.vectors), 1), round_up(channels + room, CHANNEL_PAD)))
+
+
+def split_scratch(split: int, tiles: int, values: int, device: Any) -> tuple[Any, Any]:
+    """For sums that are divided: the parts, fp32, and a counter for each tile. None if they are not divided.
+
+    A launch owns them, so one launch must end before it is launched again.
+    """
+    import torch
+
+    if split == 1:
+        return None, None
+    return torch.empty(split * tiles * values, device=device), torch.zeros(tiles, dtype=torch.int32, device=device)
 
 
 def compilation(function: Any, arguments: Arguments, options: dict[str, int], matrix: bool) -> Compilation:
@@ -322,6 +335,12 @@ NARROW = 64
 """Blocks of which a value that is loaded is used fewer times (M·N/(M + N)) do not keep the matrix instructions busy."""
 EXPOSED = 0.2
 """Of a program's time, what it neither computes nor moves at its peak if it is alone on a multiprocessor; a guess."""
+POINTERS = 0.7
+"""Of the peak, what large blocks reach in the loop; a guess."""
+DESCRIPTORS = 0.8
+"""The same where the tensor memory accelerator moves the blocks; a guess."""
+ARRIVAL = 1e-6
+"""Seconds to hand over the parts of a divided sum; a guess."""
 CACHE = 1.6
 """Bandwidth of the second-level cache over that of the memory; a guess, near what is published for Hopper."""
 FIRST = 1.0e-6

@@ -10,6 +10,9 @@ from netdsl.devices import BYTES, Device
 from netdsl.passes.fused import FusedConv
 from netdsl_triton.kernels.base import Compilation, Config, Launch
 from netdsl_triton.kernels.common import (
+    ARRIVAL,
+    DESCRIPTORS,
+    POINTERS,
     Arguments,
     Coded,
     Pointer,
@@ -29,6 +32,7 @@ from netdsl_triton.kernels.common import (
     pointer,
     refusal,
     round_up,
+    split_scratch,
     step_arguments,
     supported,
     tiled_seconds,
@@ -43,12 +47,6 @@ if TYPE_CHECKING:
 
 MANY = 8
 """So many configurations are worth trying."""
-POINTERS = 0.7
-"""Of the peak, what large blocks reach in the loop; a guess."""
-DESCRIPTORS = 0.8
-"""The same where the tensor memory accelerator moves the blocks; a guess."""
-ARRIVAL = 1e-6
-"""Seconds to hand over the parts of a sum; a guess."""
 LARGE = 8 << 20
 """Weights of more bytes do not stay in the cache while rows pass by."""
 
@@ -191,14 +189,8 @@ class Matmul:
 
         sizes, split = Sizes(task), int(config["split"])
         kind = "hip" if torch.version.hip else "cuda"
-        scratch: tuple[Any, Any] = (None, None)
-        if split > 1:
-            tiles = sizes.tiles(config)
-            values = split * tiles * int(config["block_m"]) * int(config["block_n"])
-            scratch = (
-                torch.empty(values, device=output.device),
-                torch.zeros(tiles, dtype=torch.int32, device=output.device),
-            )
+        values = int(config["block_m"]) * int(config["block_n"])
+        scratch = split_scratch(split, sizes.tiles(config), values, output.device)
         function, arguments = self._arguments(task, config, inputs, output, packed, scratch, kind, inputs[0].is_cuda)
         options = launch_options(config)
         grid: tuple[int, ...] = (sizes.tiles(config), split)
