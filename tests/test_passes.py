@@ -23,7 +23,10 @@ from netdsl.graph import Graph, show_graph, verify
 from netdsl.net import Net
 from netdsl.passes import PIPELINE, Context, Work, inline, optimise, retype
 from netdsl.passes.cost import VIEWS, Cost
+from netdsl.passes.epilogue import epilogue
+from netdsl.passes.fold_norm import fold_norm
 from netdsl.passes.fused import FusedConv
+from netdsl.passes.lower import lower
 from netdsl.passes.rewrite import Pass
 from netdsl.passes.show import show_formulas
 from netdsl.types import TensorType
@@ -233,18 +236,33 @@ def test_networks_of_what_passes_look_for_keep_their_meaning(
 
 
 @share(60)
-@given(pieced(), st.lists(st.sampled_from(tuple(dict.fromkeys(PIPELINE))), max_size=8), WHERE)
-def test_passes_keep_meaning_in_any_order(text: str, passes: list[Pass], where: tuple[str, str, int]) -> None:
-    """Each is right by itself, whatever came before it; it only may find less to do."""
+@given(pieced(), st.lists(st.tuples(st.sampled_from(tuple(dict.fromkeys(PIPELINE))), FUEL), max_size=8), WHERE)
+def test_passes_keep_meaning_in_any_order(
+    text: str, passes: list[tuple[Pass, int | None]], where: tuple[str, str, int]
+) -> None:
+    """Each is right by itself, whatever came before it and however far that got; it only may find less to do."""
     net = netdsl.loads(text)
     graph, module = flat(net), scrambled(net.compile())
     inputs = inputs_of(graph)
-    work, context = Work(graph), context_of(*where)
-    for rewrite in (PIPELINE[1], *passes):
-        rewrite(work, context)
+    work = Work(graph)
+    for rewrite, fuel in ((PIPELINE[1], None), *passes):
+        rewrite(work, context_of(*where, fuel=fuel))
         verify(work.to_graph())
-    said = f"{[rewrite.__name__ for rewrite in passes]}\n{show_formulas(work.to_graph())}"
+    said = f"{[rewrite.__name__ for rewrite, _ in passes]}\n{show_formulas(work.to_graph())}"
     assert_same(run_graph(work.to_graph(), module, inputs), outputs_of(module, inputs), said)
+
+
+def test_a_norm_is_not_folded_across_a_relu() -> None:
+    """Nor where the ReLU is in the convolution's epilogue already."""
+    net = netdsl.loads("input 4 x 6 x 6\nCONV 4 3x3 relu -> BN")
+    graph, module = flat(net), scrambled(net.compile())
+    work, context = Work(graph), context_of()
+    lower(work, context)
+    epilogue(work, context_of(fuel=1))
+    fold_norm(work, context)
+    assert [event.reason for event in context.events] == ["relu stands between it and conv1"]
+    inputs = inputs_of(graph)
+    assert_same(run_graph(work.to_graph(), module, inputs), outputs_of(module, inputs))
 
 
 @share(60)

@@ -90,6 +90,6 @@ def swap(
         context.left(RULE, second.name, f"it would be no faster before {first.name}")
         return
     if context.may(RULE, second.name, first.name, reason):
-        work.change(first, now_first, [x])
+        work.change(first, now_first, [x], between)
         work.change(second, now_second, [first, *others])
         work.exchange(first, second)

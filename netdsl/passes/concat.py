@@ -92,9 +92,9 @@ def join_views(work: Work, context: Context, value: Value) -> None:
         assert isinstance(first.op, Channels)
         assert isinstance(second.op, Channels)
         assert value.op is not None
+        longer = first.op.replace(count=first.op.count + second.op.count)
         work.change(value, value.op, [*value.inputs[:at], *value.inputs[at + 1 :]])
-        work.change(first, first.op.replace(count=first.op.count + second.op.count), first.inputs)
-        value.type = work.infer(value.op, value.inputs)
+        work.change(first, longer, first.inputs, work.infer(longer, first.inputs))
         work.forget(second)
         if first.op.count == first.inputs[0].type.channels:
             narrow(work, context, first)

@@ -25,7 +25,7 @@ def _parameter(value: Value, name: str) -> Parameter:
     assert value.op is not None
     types = tuple([x.type for x in value.inputs])
     weight = next(weight for weight in value.op.weights(types) if weight.name == name)
-    return Parameter(f"{value.name}.{name}", weight.shape)
+    return Parameter(f"{value.name}.{name}", tuple(map(int, weight.shape)))
 
 
 def _bias(value: Value, op: convolution.Conv | linear.Linear) -> Recipe | None:
@@ -41,8 +41,8 @@ def _conv(work: Work, context: Context, value: Value) -> None:
         padding=op.padding,
         dilation=op.dilation,
         rounding=op.rounding,
-        out_channels=op.out_channels,
-        groups=op.groups,
+        out_channels=int(op.out_channels),
+        groups=int(op.groups),
         weight=_parameter(value, "weight"),
         bias=_bias(value, op),
     )
@@ -63,7 +63,7 @@ def _linear(work: Work, context: Context, value: Value) -> None:
             x = source
     weight: Recipe = _parameter(value, "weight")
     if kernel:
-        weight = Shaped(weight, (op.out_features, concrete(x.type.channels), *kernel))
+        weight = Shaped(weight, (int(op.out_features), concrete(x.type.channels), *kernel))
     ones = (1,) * len(kernel)
     fused = FusedConv(
         kernel=kernel,
@@ -71,7 +71,7 @@ def _linear(work: Work, context: Context, value: Value) -> None:
         padding=((0, 0),) * len(kernel),
         dilation=ones,
         rounding="exact",
-        out_channels=op.out_features,
+        out_channels=int(op.out_features),
         groups=1,
         weight=weight,
         bias=_bias(value, op),
@@ -164,7 +164,7 @@ def _slice(work: Work, context: Context, value: Value) -> None:
     op = value.op
     assert isinstance(op, geometry.Slice)
     if op.axis == "C":
-        work.change(value, Channels(op.start, concrete(value.type.channels)), value.inputs)
+        work.change(value, Channels(int(op.start), concrete(value.type.channels)), value.inputs)
 
 
 def _dropout(work: Work, context: Context, value: Value) -> None:

@@ -159,14 +159,15 @@ class Work:
         self.nodes.append(value)
         return value
 
-    def change(self, value: Value, op: Op, inputs: list[Value]) -> None:
-        """Another op and other inputs for a node, in its place."""
-        type = self.infer(op, inputs)
-        for x in value.inputs:
-            x.users.remove(value)
-        value.op, value.inputs, value.type = op, list(inputs), type
-        for x in inputs:
-            x.users.append(value)
+    def change(self, value: Value, op: Op, inputs: list[Value], type: TensorType | None = None) -> None:
+        """Another op and other inputs for a node, in its place. Its type stays what it was, unless one is given."""
+        value.op, value.type = op, type or value.type
+        if inputs is not value.inputs:
+            for x in value.inputs:
+                x.users.remove(value)
+            value.inputs = list(inputs)
+            for x in inputs:
+                x.users.append(value)
 
     def replace(self, old: Value, new: Value) -> None:
         """Whatever read `old` reads `new`; `old` itself is left without users, and forgotten."""
