@@ -151,6 +151,7 @@ TRAPS = {
     "normed, and an output": "input 4 x 6 x 6\na = BN -> RELU\nb = CONV 4 3x3\noutput a, b",
     "a norm for two, one of them padded": "input 4 x 6 x 6\nBN -> (CONV 4 1x1 | CONV 4 3x3)",
     "windows that differ": "input 8 x 6 x 6\nCONV 8 3x3 pad=0 | CONV 8 1x1 pad=0 -> CROP 4 | CONV 8 3x3 -> CROP 4",
+    "paddings that differ": "input 8 x 6 x 6\nCONV 8 3x3 pad=0 -> CONV 8 1x1 | CONV 8 3x3 pad=1 -> CROP 4",
     "siblings out of order": "input image = 8 x 6 x 6\na = image -> CONV 8 1x1\nb = image -> CONV 16 1x1\nb | a",
     "siblings apart": "input 8 x 6 x 6\nCONV 8 1x1 | MAXPOOL 3x3 /1 same | CONV 8 1x1 | CONV 8 1x1 relu",
     "a sibling without a bias": "input 8 x 6 x 6\nCONV 8 1x1 nobias relu -> POOL | CONV 8 1x1 relu -> POOL",
