@@ -149,6 +149,8 @@ TRAPS = {
     "means for two": "input 4 x 6 x 6\nGAP -> (FC 3 | FC 4)",
     "an operand that is normed": "input 4 x 6 x 6\na = CONV 4 3x3\nb = BN -> RELU\nc = a -> CONV 4 3x3\nb + c",
     "normed, and an output": "input 4 x 6 x 6\na = BN -> RELU\nb = CONV 4 3x3\noutput a, b",
+    "folded, and an output": "input 4 x 6 x 6\na = BN\nb = CONV 4 1x1\noutput a, b",
+    "folded, and an operand": "input 4 x 6 x 6\nBN -> (CONV C 1x1 + identity)",
     "a norm for two, one of them padded": "input 4 x 6 x 6\nBN -> (CONV 4 1x1 | CONV 4 3x3)",
     "windows that differ": "input 8 x 6 x 6\nCONV 8 3x3 pad=0 | CONV 8 1x1 pad=0 -> CROP 4 | CONV 8 3x3 -> CROP 4",
     "paddings that differ": "input 8 x 6 x 6\nCONV 8 3x3 pad=0 -> CONV 8 1x1 | CONV 8 3x3 pad=1 -> CROP 4",
