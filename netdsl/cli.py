@@ -131,7 +131,30 @@ def build_parser() -> argparse.ArgumentParser:
     tune.add_argument("--budget", type=seconds, metavar="SECONDS", help="stop after so long, what matters most first")
     tune.set_defaults(run=run_tune)
 
-    for command in (check, show, compile_, tune):
+    bench = commands.add_parser(
+        "bench",
+        help="compare the speed of backends",
+        description="Compares backends on this machine: first their numbers, then their times, taken in turns.",
+    )
+    bench.add_argument("specs", nargs="+", metavar="SPEC", help="a .net file, or the name of a shipped network")
+    bench.add_argument(
+        "--backend", default="torch,eager,compile,triton", metavar="NAMES", help="of torch,eager,folded,compile,triton"
+    )
+    bench.add_argument("--batch", type=several_samples, default=(1,), metavar="N,N…", help="sizes of batches (1)")
+    bench.add_argument("--dtype", choices=("fp32", "tf32", "fp16", "bf16"), help="bf16 on CUDA, fp32 on a CPU")
+    bench.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    bench.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="of timing for each table (5)")
+    bench.add_argument("--repeats", type=positive, metavar="N", help="samples for each row, instead of --seconds")
+    bench.add_argument("--no-tune", action="store_true", help="kernels as predicted or remembered")
+    bench.add_argument("--compile-mode", choices=("max-autotune", "reduce-overhead", "default"), default="max-autotune")
+    bench.add_argument(
+        "--prepare-limit", type=seconds, default=600.0, metavar="S", help="after so long a backend is given up (600)"
+    )
+    bench.add_argument("--latency", action="store_true", help="compile times, too: cold and cached, in new processes")
+    bench.add_argument("--json", metavar="FILE", help="also write the results to this file (docs/benchmarks/json.md)")
+    bench.set_defaults(run=run_bench)
+
+    for command in (check, show, compile_, tune, bench):
         command.add_argument(
             "--set",
             action="append",
@@ -320,6 +343,32 @@ def run_list(args: argparse.Namespace) -> int:
         rows.append((name, number(net.params), number(net.macs), first.lstrip("# ") if first.startswith("#") else ""))
     print("\n".join(align(rows, right=(1, 2))))
     return 0
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    from netdsl_triton.bench import command, question
+
+    device = question.device(args.device)
+    asked = question.Question(
+        backends=question.backends(args.backend),
+        batches=args.batch,
+        dtype=question.dtype(args.dtype, device),
+        device=device,
+        seconds=args.seconds,
+        repeats=args.repeats,
+        tune=not args.no_tune,
+        compile_mode=args.compile_mode,
+        prepare_limit=args.prepare_limit,
+        latency=args.latency,
+    )
+    nets = []
+    for spec in args.specs:
+        net, faults = read_net(spec, args)
+        report(faults)
+        if net is None:
+            return 1
+        nets.append(command.Asked(net, spec, inputs(args.input), args.net, settings(args.set)))
+    return command.bench(nets, asked, Path(args.json) if args.json else None)
 
 
 # --- reading and writing ---------------------------------------------------------------------------------------
