@@ -753,6 +753,11 @@ def test_the_tensors_of_a_task_lie_as_its_views_say() -> None:
         "epilogue.0.0": (4,),
         "epilogue.0.1": (4,),
     }
+    (view,) = relu(4096).inputs
+    step = Step("affine", weights=(NormScale("bn", 1e-5, 4096), NormShift("bn", 1e-5, 4096)))
+    scale = on_cpu(Task(Pointwise(epilogue=(step,)), (view,), view)).weights["epilogue.0.0"]
+    assert 0.05 < (scale < 0).float().mean() < 0.15
+    assert (scale.abs() < 0.1).float().mean() < 0.01
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

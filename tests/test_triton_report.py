@@ -174,6 +174,14 @@ def test_elements_that_become_one_are_named_together() -> None:
     assert "  conv2+conv4      together" in table(report)
 
 
+def test_what_went_on_with_its_host_is_shown_on_its_way() -> None:
+    text = "net preact\ninput 8 x 8 x 8\na = CONV 16\nb = bn -> relu -> CONV 16 1x1\n(a + b) -> GAP -> FC 4\n"
+    report = explain(net_of(text), 32, "fp16", H200)
+    relu = next(element for element in report.elements if element.op == "relu")
+    assert (relu.done[-1].into, relu.into) == ("b_bn", "b")
+    assert "→ b_bn → b: relu in its epilogue" in table(report)
+
+
 def remembering(report: Report, results: Callable[[int], Sequence[Result]], dtype: str) -> Store:
     """A store with results for each task of the small network, by its number."""
     store = Store(MACHINE)

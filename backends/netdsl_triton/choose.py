@@ -44,7 +44,8 @@ def choose(task: Task, device: Device, store: Store | None = None, kernels: Sequ
     found = remembered(task, device, results, able)
     if not any(candidate.measured is not None for candidate in found):
         failed = {candidate.key: candidate for candidate in found}
-        found = [failed.get(candidate.key, candidate) for candidate in candidates(task, device, able)]
+        offered = candidates(task, device, able)
+        found = [failed.get(candidate.key, candidate) for candidate in offered] if failed else list(offered)
     usable = [candidate for candidate in found if not candidate.dropped]
     if not usable:
         return unclaimed(task, device, tuple(found), refused)

@@ -435,7 +435,9 @@ def _element_rows(element: Element, work: list[Work]) -> list[str]:
         rows.extend(_said(f"{step.rule}: {step.reason}") for step in moves)
     elif element.becomes == "fused":
         into = _local(element.into, element.block)
-        rows.append(_row(_local(element.name, element.block), element.what, f"→ {into}: {_reason(element, into)}"))
+        first = _local(element.done[-1].into, element.block)
+        way = into if first == into else f"{first} → {into}"  # with what it was fused into, it went on
+        rows.append(_row(_local(element.name, element.block), element.what, f"→ {way}: {_reason(element, first)}"))
     else:
         reason = _reason(element, "")
         said = f"a view of memory{f': {reason}' if reason else ''}" if element.becomes == "view" else reason

@@ -450,15 +450,24 @@ def random_tensors(task: Task, device: torch.device, seed: int = 0) -> Tensors:
     generator = torch.Generator(device).manual_seed(seed)
     weights: dict[str, Tensor] = {}
     if isinstance(task.op, Absorbing):
+        scales = scales_of(task.op)
         for name, recipe in task.op.weight_recipes().items():
             fan = math.prod(recipe.dims[1:]) if len(recipe.dims) > 1 else 1
-            weights[name] = torch.randn(recipe.dims, generator=generator, device=device) / math.sqrt(fan)
+            values = torch.randn(recipe.dims, generator=generator, device=device) / math.sqrt(fan)
+            # as those of a norm are: of either sign, and away from 0
+            weights[name] = values / 4 + torch.where(values > -1.3, 1.0, -1.0) if name in scales else values
     elif task.op.weights(tuple([TensorType(view.shape) for view in task.inputs])):
         raise ValueError(f"{task.op.name} has weights of its own")
     buffers = [_buffer(view, device, generator) for view in task.inputs]
     inputs = tuple([_slice(buffer, view) for buffer, view in zip(buffers, task.inputs)])
     out = _buffer(task.output, device, generator)
     return Tensors(inputs, _slice(out, task.output), weights, out if task.output.is_slice else None)
+
+
+def scales_of(op: Absorbing) -> frozenset[str]:
+    """The factors of affine steps, by the names of their weights."""
+    parts = [(part, getattr(op, part, ())) for part in ("prologue", "epilogue")]
+    return frozenset(f"{part}.{i}.0" for part, steps in parts for i, step in enumerate(steps) if step.kind == "affine")
 
 
 def _buffer(view: View, device: torch.device, generator: torch.Generator) -> Tensor:
