@@ -38,9 +38,10 @@ def absorb(work: Work, context: Context, value: Value) -> bool:
     """Moves the steps of `value`, as many as there is room for, into an element before it, if one can take them."""
     op = value.op
     assert isinstance(op, Pointwise)
-    able = [(at, host) for at, host in candidates(op, value) if takes(work, host, value)]
+    hosts = candidates(op, value)
+    able = [(at, host) for at, host in hosts if room(work, host, value)]
     if not able:
-        context.left("epilogue", value.name, why_not(value.inputs[0]))
+        context.left("epilogue", value.name, why_not(work, [host for _, host in hosts], value))
         return False
     # a convolution saves most; of two, the later one, so that the other is there when it runs
     at, host = max(able, key=lambda pair: (isinstance(pair[1].op, FusedConv | Head), pair[1].rank))
@@ -48,10 +49,7 @@ def absorb(work: Work, context: Context, value: Value) -> bool:
     assert isinstance(host_op, HOSTS)
     others = list(value.inputs)
     others[0], others[at] = others[at], others[0]
-    count = room(host_op.epilogue, op.epilogue)
-    if not count:
-        context.left("epilogue", value.name, f"the epilogue of {host.name} is full")
-        return False
+    count = room(work, host, value)
     taken, rest = op.epilogue[:count], op.epilogue[count:]
     what = ", ".join(dict.fromkeys(step.kind for step in taken))
     if not context.may("epilogue", value.name, host.name, f"{what} in its epilogue"):
@@ -73,22 +71,24 @@ def candidates(op: Pointwise, value: Value) -> list[tuple[int, Value]]:
     return [(at, value.inputs[at]) for at in (0, *(step.input for step in terms))]
 
 
-def takes(work: Work, host: Value, value: Value) -> bool:
-    return isinstance(host.op, HOSTS) and work.only_user(host) is value
+def why_not(work: Work, hosts: list[Value], value: Value) -> str:
+    """Of the value that nothing else reads, if there is one."""
+    host = next((host for host in hosts if work.only_user(host) is value), hosts[0])
+    if not isinstance(host.op, HOSTS):
+        return f"{host.op.name if host.op is not None else 'the input'} has no epilogue"
+    full = work.only_user(host) is value
+    return f"the epilogue of {host.name} is full" if full else f"others read what {host.name} gives too"
 
 
-def why_not(host: Value) -> str:
-    if isinstance(host.op, HOSTS):
-        return f"others read what {host.name} gives too"
-    return f"{host.op.name if host.op is not None else 'the input'} has no epilogue"
-
-
-def room(held: Steps, steps: Steps) -> int:
-    """How many of the steps fit into an epilogue that has some already."""
+def room(work: Work, host: Value, value: Value) -> int:
+    """How many of the steps of `value` an element can take after those that it has; 0 where it can take none."""
+    if not isinstance(host.op, HOSTS) or work.only_user(host) is not value:
+        return 0
+    assert isinstance(value.op, Pointwise)
     count = 0
-    for _ in steps:
-        joined = (*held, *steps[: count + 1])
-        if len(joined) > MAX_STEPS or sum(other.kind in BINARY for other in joined) > MAX_OPERANDS:
+    for _ in value.op.epilogue:
+        joined = (*host.op.epilogue, *value.op.epilogue[: count + 1])
+        if len(joined) > MAX_STEPS or sum(step.kind in BINARY for step in joined) > MAX_OPERANDS:
             break
         count += 1
     return count

@@ -102,7 +102,7 @@ def merge(work: Work, context: Context, x: Value, parts: list[Value]) -> None:
     if not pays(context, x.type, parts, fused, output, views):
         context.left(RULE, parts[0].name, f"it would be slower together with {parts[1].name}")
         return
-    name = "+".join(part.name for part in parts)
+    name = f"{parts[0].name}{'+' if len(parts) == 2 else '+..+'}{parts[-1].name}"
     if not context.may(RULE, parts[0].name, name, "one convolution with those beside it"):
         return
     whole = work.add(name, fused, [x], parts[0])
