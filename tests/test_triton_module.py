@@ -761,6 +761,25 @@ def test_weights_of_others_are_loaded(planned: None) -> None:
         assert_same(loads(TEXT).compile(backend="triton", weights=other).eval()(x), other(x))
 
 
+def test_tuning_has_a_say(interpreted: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was measured is remembered on disk, and planned with from then on."""
+    monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
+    monkeypatch.setattr(kernels, "KERNELS", tuple(kernel for kernel in kernels.KERNELS if kernel.name == "matmul"))
+    text = "net t\ninput 16\nFC 8 relu -> FC 4\n"
+    module, x = fused(text), image(2, 16)
+    signature = module._signature((x,))
+    assert {stage.choice.measured for stage in module.plan(signature).stages} == {None}
+    tuned = module.tune(x, budget=20)
+    assert tuned.tasks == 2
+    assert tuned.measured > 0
+    assert None not in {stage.choice.measured for stage in module.plan(signature).stages}
+    assert None not in {stage.choice.measured for stage in fused(text).plan(signature).stages}
+    with torch.inference_mode(), without_notes():
+        assert_same(module(x), module._reference(x))
+    with pytest.raises(UsageError, match="runs as PyTorch has it"):
+        module.double().tune(x.double())
+
+
 # --- CUDA graphs ------------------------------------------------------------------------------------------------------
 
 
@@ -836,7 +855,8 @@ def recorded(cuda: Cuda) -> Program:
 def test_launches_are_recorded_and_replayed(planned: None) -> None:
     cuda = Cuda()
     program = recorded(cuda)
-    assert cuda.log == ["side waits for main", "side synchronised", "recording", "recorded", "main waits for side"]
+    assert cuda.log[0] == "main done"  # the weights are folded
+    assert cuda.log[1:] == ["side waits for main", "side synchronised", "recording", "recorded", "main waits for side"]
     assert program.note == ""
     cuda.log.clear()
     for _ in range(2):
@@ -861,6 +881,19 @@ def test_streams_wait_for_each_other(planned: None) -> None:
         "other done",
         *("main waits", "replay", "main done"),
     ]
+
+
+def test_without_recording_streams_wait_all_the_same(planned: None) -> None:
+    cuda, module = Cuda(), fused()
+    made = module.plan(module._signature((image(),)))
+    recorder = Recorder(torch.device("cpu"), cuda)
+    program = Program(made, module._reference, torch.device("cpu"), recorder, graphs=False)
+    cuda.log.clear()
+    with torch.inference_mode():
+        assert_same(program(image())[0], module._reference(image()))
+    with cuda.stream(Stream(cuda.log, "other")):
+        program(image())
+    assert cuda.log == ["main done", "other waits", "other done"]
 
 
 def test_what_cannot_be_recorded_runs_all_the_same(planned: None) -> None:

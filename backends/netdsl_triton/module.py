@@ -364,8 +364,6 @@ class FusedModule(nn.Module):
             raise NotPlanned("its modules are no longer those of the text")
         if any(t.device != device for t in self._tensors()):
             raise NotPlanned(f"the weights are not on {device}")
-        if signature.dtype not in NAMES or signature.dtype == torch.int64:
-            raise NotPlanned(f"there are no kernels for {signature.dtype}")
         if device.type == "cpu" and not interpreted():
             return self._cpu_program(signature)
         if missing := triton_missing():
@@ -374,8 +372,8 @@ class FusedModule(nn.Module):
         if self._options.tune:
             self._tuned(found, device)
             found = self.plan(signature)
-        recorder = Recorder(device) if device.type == "cuda" and self._options.graphs else None
-        program = Program(found, self._reference, device, recorder)
+        recorder = Recorder(device) if device.type == "cuda" else None
+        program = Program(found, self._reference, device, recorder, self._options.graphs)
         if program.note:
             self._notes.say(program.note, program.note)
         return program
@@ -390,7 +388,9 @@ class FusedModule(nn.Module):
     # --- plans ----------------------------------------------------------------------------------------------------
 
     def optimised(self, signature: Signature, device: Any) -> Graph[TensorType]:
-        """The graph of a signature after all passes. Raises ShapeFault where the sizes do not fit."""
+        """The graph of a signature after all passes. Raises ShapeFault where the sizes do not fit, or NotPlanned."""
+        if signature.dtype not in NAMES or signature.dtype == torch.int64:
+            raise NotPlanned(f"there are no kernels for {signature.dtype}")
         graph = retype(self._graph, signature.shapes)
         dtype = NAMES[signature.dtype]
         kind = "tf32" if dtype == "fp32" and any(signature.tf32) and device.arch[0] != "cpu" else dtype

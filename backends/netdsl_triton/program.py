@@ -40,26 +40,38 @@ class Program:
     tensors     of each value, as a view of the arena
     """
 
-    def __init__(self, plan: Plan, module: nn.Module, device: torch.device, recorder: Recorder | None = None) -> None:
-        """`module` has the parameters, and does what no kernel claims. With a recorder, launches become one graph."""
-        with ordinary(device):
-            self._make(plan, module, device, recorder)
+    def __init__(
+        self,
+        plan: Plan,
+        module: nn.Module,
+        device: torch.device,
+        recorder: Recorder | None = None,
+        graphs: bool = True,
+    ) -> None:
+        """`module` has the parameters, and does what no kernel claims. A CUDA device has a recorder.
 
-    def _make(self, plan: Plan, module: nn.Module, device: torch.device, recorder: Recorder | None) -> None:
+        With `graphs`, all launches become one CUDA graph.
+        """
         self.plan, self.module, self.device, self.recorder = plan, module, device, recorder
-        self.dtype = DTYPES[plan.dtype]
         self.lock = Lock()
+        with ordinary(device), self.turn():
+            self._make()
+        self.note = ""
+        self.recording: Recording | None = None
+        if recorder is not None and graphs and self.launches:
+            with ordinary(device):
+                self.recording, self.note = recorder.record(self.run)
+
+    def _make(self) -> None:
+        plan, device = self.plan, self.device
+        self.dtype = DTYPES[plan.dtype]
         self.arena = torch.zeros(plan.arena, dtype=torch.uint8, device=device)
         self.tensors = [self.tensor(view, plan.buffers[home].offset) for view, home in zip(plan.views, plan.homes)]
         self.kernels = {kernel.name: kernel for kernel in registered()}
-        self.state: State = tensors_of(module)
+        self.state: State = {}
         self.packed: dict[int, tuple[Tensor, ...]] = {}
         self.fold()
         self.launches: list[Launch] = [self.bound(i, stage) for i, stage in enumerate(plan.stages)]
-        self.note = ""
-        self.recording: Recording | None = None
-        if recorder is not None and self.launches:
-            self.recording, self.note = recorder.record(self.run)
 
     # --- memory ---------------------------------------------------------------------------------------------------
 

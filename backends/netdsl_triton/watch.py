@@ -6,7 +6,8 @@ can be changed, too: by hooks, by setting one of them to training, by putting an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,13 +20,30 @@ class Watch:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.inside = [part for part in module.modules() if part is not module]
-        self.children = [(part._modules, tuple(part._modules.values())) for part in module.modules()]
+        parts = list(module.modules())
+        self.inside = [part for part in parts if part is not module]
         self.hooks = [hooks for part in self.inside for hooks in (part._forward_hooks, part._forward_pre_hooks)]
-        self.tensors = [
-            (owner, name, tensor, version_of(tensor), tensor.data_ptr()) for owner, name, tensor in owned(module)
+        self.owners: list[dict[str, Any]] = [
+            owner for part in parts for owner in (part._modules, part._parameters, part._buffers) if owner
         ]
+        self.owned = [thing for owner in self.owners for thing in owner.values()]
+        self.tensors = [thing for thing in self.owned if isinstance(thing, Tensor)]
+        self.counted = [tensor for tensor in self.tensors if not tensor.is_inference()]
+        self.ids, self.versions, self.addresses = self.now()
         self.suspect = self.meddled()
+
+    def now(self) -> tuple[list[int], list[int], list[int]]:
+        """Which modules and tensors there are, how often these were written, and where they lie.
+
+        Inference tensors do not count what is written into them. Nor does a batch norm count what it writes into its
+        statistics; but its counter of batches is one of these tensors.
+        """
+        things = chain.from_iterable([owner.values() for owner in self.owners])
+        return (
+            list(map(id, things)),
+            list(map(VERSION, self.counted)),
+            list(map(Tensor.data_ptr, self.tensors)),
+        )
 
     def meddled(self) -> bool:
         """Whether modules inside do more, or something else, than what was folded."""
@@ -34,32 +52,10 @@ class Watch:
 
     def changed(self) -> bool:
         """Whether what was folded no longer is what the module does."""
-        if self.meddled():
-            return True
-        for modules, children in self.children:
-            if tuple(modules.values()) != children:
-                return True
-        for owner, name, tensor, version, address in self.tensors:
-            if owner.get(name) is not tensor or version_of(tensor) != version or tensor.data_ptr() != address:
-                return True
-        return False
+        return self.meddled() or (self.ids, self.versions, self.addresses) != self.now()
 
 
-def owned(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Each tensor, with the dictionary that holds it.
-
-    PyTorch does not count what a batch norm writes into its statistics; but its counter of batches is one of these.
-    """
-    for part in module.modules():
-        for owner in (part._parameters, part._buffers):
-            for name, tensor in owner.items():
-                if tensor is not None:
-                    yield owner, name, tensor
-
-
-def version_of(tensor: Tensor) -> int:
-    """How often it was written; for tensors made in inference mode that is not counted."""
-    return 0 if tensor.is_inference() else tensor._version
+VERSION = attrgetter("_version")
 
 
 def structure(module: nn.Module) -> tuple[tuple[str, str], ...]:
