@@ -292,6 +292,8 @@ class FusedModule(nn.Module):
     def _batch(self, signature: Signature) -> int:
         """For how many samples the program is made that takes so many."""
         batch, chosen = signature.batch, self._options.batches
+        if signature.device.type == "cpu" and not interpreted():
+            return 1 << (batch - 1).bit_length()  # it is for about so many: programs of the CPU take any number
         if chosen:
             return next((size for size in chosen if size >= batch), batch)
         seen = self._seen.setdefault(signature.replace(batch=0), set())

@@ -27,6 +27,7 @@ from netdsl_triton.graphs import Recorder, Recording
 from netdsl_triton.kernels.base import Launch
 from netdsl_triton.plan import Plan, Stage
 from netdsl_triton.task import View
+from netdsl_triton.timing import compile_together
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int64": torch.int64}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -58,9 +59,12 @@ class Program:
             self._make()
         self.note = ""
         self.recording: Recording | None = None
-        if recorder is not None and graphs and self.launches:
+        if recorder is not None and self.launches:
             with ordinary(device):
-                self.recording, self.note = recorder.record(self.run)
+                with self.turn():
+                    compile_together(self.compiled())
+                if graphs:
+                    self.recording, self.note = recorder.record(self.run)
 
     def _make(self) -> None:
         plan, device = self.plan, self.device
@@ -72,6 +76,15 @@ class Program:
         self.packed: dict[int, tuple[Tensor, ...]] = {}
         self.fold()
         self.launches: list[Launch] = [self.bound(i, stage) for i, stage in enumerate(plan.stages)]
+
+    def compiled(self) -> list[Launch]:
+        """The launches that Triton compiles."""
+        found = []
+        for launch, stage in zip(self.launches, self.plan.stages):
+            kernel = self.kernels.get(stage.choice.kernel)
+            if kernel is not None and kernel.compilations(stage.task, stage.choice.config, self.plan.device):
+                found.append(launch)
+        return found
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
