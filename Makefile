@@ -19,7 +19,7 @@ STAMP_MUT  := $(VENV)/.stamp-mutation
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format golden bench coverage mutation dist venv dev clean distclean
+.PHONY: help demo test lint format golden bench bench-gpu coverage mutation dist venv dev clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ golden: $(STAMP_DEV) ## rewrite the golden files from what the compiler emits no
 
 bench: $(STAMP_DEV) ## check the speed of the compiler and of what it emits
 	$(BIN)/python benchmarks/check_speed.py $(ARGS)
+
+bench-gpu: $(STAMP_DEV) ## on a machine with a GPU: test the kernels, and measure inference into gpu-results/
+	PYTHON=$(abspath $(BIN))/python benchmarks/on_gpu.sh gpu-results $(ARGS)
 
 coverage: $(STAMP_DEV) ## run the test suite and report what it does not reach
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -380,3 +383,67 @@ def _switches() -> Iterator[None]:
     yield
     after = (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
     assert before == after
+
+
+# --- the scripts -----------------------------------------------------------------------------------------------------
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_table_of_inference_end_to_end(tmp_path: Path) -> None:
+    """Measured, resumed, and made into a page."""
+    target = tmp_path / "machine.json"
+    arguments = ("--device", "cpu", "--quick", "--output", target)
+    done = script("gpu_inference.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(target.read_text(encoding="utf-8"))
+    assert [(case["network"], case["batch"], case["phase"]) for case in found["cases"]] == [
+        ("lenet5", 1, "eager"),
+        ("lenet5", 2, "eager"),
+    ]
+    assert all(row["status"] == "timed" for case in found["cases"] for row in case["results"])
+    found["cases"][1]["results"] = [{"backend": "triton", "status": "failed", "reason": "out of memory"}]
+    del found["cases"][0]
+    target.write_text(json.dumps(found), encoding="utf-8")
+    again = script("gpu_inference.py", *arguments)
+    assert again.returncode == 0, again.stderr
+    assert "lenet5, batch 1, fp32" in again.stdout
+    assert "lenet5, batch 2, fp32" not in again.stdout
+
+    page = tmp_path / "page.md"
+    assert script("make_page.py", "--folder", tmp_path, "--page", page).returncode == 0
+    measured, predicted = page.read_text(encoding="utf-8").split("## Predicted")
+    assert "### machine.json" in measured
+    assert "| lenet5 | 1 | " in measured
+    assert "- lenet5, batch 2, triton: out of memory" in measured
+    assert "| resnet50 | 0.025 | 0.530 | 4.228 |" in predicted
+
+
+@pytest.mark.parametrize("change", [{"schema": 99}, {"machine": {"gpu": "another"}}, {"dtype": "fp16"}, {"cases": 3}])
+def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path, change: dict[str, Any]) -> None:
+    resumed = runpy.run_path(str(SCRIPTS / "gpu_inference.py"))["resumed"]
+    here = machine.describe("cpu")
+    found = {"schema": 1, "machine": here, "dtype": "fp32", "cases": []}
+    target = tmp_path / "machine.json"
+    target.write_text(json.dumps(found), encoding="utf-8")
+    assert resumed(target, {**here, "when": "later"}, "fp32") == found
+    for text in (json.dumps({**found, **change}), "{", "[]"):
+        target.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match="is of another machine, type or version"):
+            resumed(target, here, "fp32")
+
+
+def test_the_table_of_inference_needs_a_gpu(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    done = script("gpu_inference.py", "--output", tmp_path / "out.json")
+    assert done.returncode == 2
+    assert "there is no CUDA device here" in done.stderr
+    torn = tmp_path / "torn.json"
+    torn.write_text("{", encoding="utf-8")
+    assert script("make_page.py", "--folder", tmp_path, "--page", tmp_path / "page.md").returncode == 2

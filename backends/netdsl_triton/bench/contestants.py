@@ -180,14 +180,17 @@ def compiled(scene: Scene) -> Call:
 
 def fused_module(scene: Scene) -> FusedModule:
     """What is not ready yet: its first call makes the program."""
-    module = scene.net.compile("triton", tune=scene.question.tune and scene.device.type == "cuda")
+    module = scene.net.compile("triton")
     module.load_state_dict(scene.module.state_dict())
     assert isinstance(module, FusedModule)
     return module.to(scene.device).to(scene.type).eval()
 
 
 def triton(scene: Scene) -> Call:
-    return warmed(fused_module(scene), scene)
+    module = fused_module(scene)
+    if scene.question.tune and scene.device.type == "cuda":
+        module.tune(*scene.inputs[0], budget=scene.question.tune_budget)
+    return warmed(module, scene)
 
 
 MAKERS: dict[str, Callable[[Scene], Call]] = {

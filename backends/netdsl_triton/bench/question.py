@@ -28,6 +28,7 @@ class Question(Record):
     seconds         of timing for each network and batch, about
     repeats         samples for each row, instead of `seconds`
     tune            whether the triton backend may time candidates on the device
+    tune_budget     seconds for that, what matters most first; None: until all are timed
     compile_mode    the mode of torch.compile on CUDA
     prepare_limit   seconds after which building a row is given up
     latency         whether compile times are measured too, cold and warm, in processes of their own
@@ -40,6 +41,7 @@ class Question(Record):
     seconds: float = 5.0
     repeats: int | None = None
     tune: bool = True
+    tune_budget: float | None = None
     compile_mode: str = "max-autotune"
     prepare_limit: float = 600.0
     latency: bool = False
