@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from elements import H200, chain, check, operand_views, vector, view
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from netdsl.devices import DEVICES
 from netdsl.passes.fused import FusedConv, Step
 from netdsl.passes.recipe import Parameter
-from netdsl_triton.kernels.conv import Conv, patch
+from netdsl_triton.kernels.conv import Conv, patch, span
 from netdsl_triton.kernels.depthwise import Depthwise
 from netdsl_triton.task import Task, View
 
@@ -70,6 +71,15 @@ def tasks(draw: Any, groups: bool = False, depthwise: bool = False) -> Task:
 def test_it_is_what_pytorch_computes(task: Task, form: str, split: int, seed: int) -> None:
     config = {**SMALL, "form": form, "split": 1 if form == "nest" else split, "descriptors": False}
     check(CONV, task, config, seed=seed)
+
+
+@pytest.mark.parametrize(("channels", "pitch", "offset"), [(3, 4, 0), (3, 8, 4), (5, 8, 0), (1, 1, 0), (3, 6, 2)])
+def test_a_pixel_of_few_channels_is_read_at_once(channels: int, pitch: int, offset: int) -> None:
+    """What lies after its channels is not a number."""
+    op = conv(channels, 8, stride=2).replace(prologue=(Step("softplus"),))
+    x, y = View(2, (channels, 7, 5), pitch, offset, "fp32"), View(2, (8, 4, 3), 8, 0, "fp32")
+    assert span(x) == {3: 3 if pitch == 6 else 4, 5: 8, 1: 1}[channels]
+    check(CONV, Task(op, (x,), y), {**SMALL, "form": "packed", "descriptors": False})
 
 
 @settings(max_examples=25)

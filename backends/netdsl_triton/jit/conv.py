@@ -17,7 +17,8 @@ def conv(
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     partial, counters,
     KH: tl.constexpr, KW: tl.constexpr, DOWN: tl.constexpr, RIGHT: tl.constexpr,
-    DILATED_DOWN: tl.constexpr, DILATED_RIGHT: tl.constexpr, CHANNELS: tl.constexpr, FORM: tl.constexpr,
+    DILATED_DOWN: tl.constexpr, DILATED_RIGHT: tl.constexpr,
+    CHANNELS: tl.constexpr, SPAN: tl.constexpr, FORM: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     GROUP: tl.constexpr, SPLIT: tl.constexpr,
     EVEN_M: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr, PADDED: tl.constexpr,
@@ -30,6 +31,7 @@ def conv(
     `depth` channels from its `tile_shift`·number on: all of them (shift 0), or for groups those of as many groups as
     fill it, w being block-diagonal. FORM is of the loop over i, j and blocks of c: `loop`, one loop, which can be
     pipelined from end to end; `nest`, loops in loops; `packed`, one over blocks of all (i, j, c), for few CHANNELS.
+    There c runs over SPAN, which may be more, so that a pixel is read at once; what lies after its channels is dropped.
     """
     x_pitch = hinted(x_pitch, X_UNIT)
     depth = hinted(depth, X_UNIT)
@@ -58,7 +60,7 @@ def conv(
     sums = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
 
     if FORM == "packed":
-        steps = tl.cdiv(KH * KW * CHANNELS, BLOCK_K)
+        steps = tl.cdiv(KH * KW * SPAN, BLOCK_K)
         blocks = steps
     else:
         blocks = tl.cdiv(depth, BLOCK_K)
@@ -74,13 +76,15 @@ def conv(
     if FORM == "packed":
         for step in range(first, last):
             k = (step * BLOCK_K + inner)[None, :]
-            i = k // (KW * CHANNELS)
-            j = k % (KW * CHANNELS) // CHANNELS
-            c = k % CHANNELS
+            i = k // (KW * SPAN)
+            j = k // SPAN - i * KW  # so put, the compiler sees that it stays the same over SPAN
+            c = k % SPAN
             a = gathered(
-                x_block, h, v, i, j, c, k < KH * KW * CHANNELS, in_height, in_width, x_pitch, first_channel,
+                x_block, h, v, i, j, c, k < KH * KW * SPAN, in_height, in_width, x_pitch, first_channel,
                 IN_STEPS, in_vectors, in_vector_pitch, DILATED_DOWN, DILATED_RIGHT, True,
             )  # fmt: skip
+            if SPAN > CHANNELS:
+                a = tl.where(c < CHANNELS, a, 0.0)
             sums = tl.dot(a, tl.load(w_block + step * BLOCK_K), sums, input_precision=PRECISION)
     elif FORM == "loop":
         for step in range(first, last):

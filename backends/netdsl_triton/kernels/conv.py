@@ -29,6 +29,7 @@ from netdsl_triton.kernels.common import (
     pack_vectors,
     padded,
     pointer,
+    power_of_two,
     refusal,
     split_scratch,
     step_arguments,
@@ -38,7 +39,7 @@ from netdsl_triton.kernels.common import (
     vectors_pointer,
     written,
 )
-from netdsl_triton.task import Task
+from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +68,7 @@ class Sizes:
         self.taps = math.prod(self.kernel)
         self.m = y.pixels
         self.groups = op.groups
+        self.span = span(x)
         self.group_width, self.group_depth = op.out_channels // op.groups, x.channels // op.groups
         if config is not None:
             block_n = int(config["block_n"])
@@ -75,7 +77,7 @@ class Sizes:
             self.depth = self.gathered * self.group_depth
             self.tiles_n = -(-self.n // self.tile_width)
             self.form = str(config["form"])
-            whole = self.taps * x.channels if self.form == "packed" else self.depth
+            whole = self.taps * self.span if self.form == "packed" else self.depth
             self.steps = -(-whole // int(config["block_k"])) * (1 if self.form == "packed" else self.taps)
 
 
@@ -128,7 +130,7 @@ class Conv:
     def _blocks(self, task: Task, device: Device, few: bool) -> list[Block]:
         sizes = Sizes(task)
         if sizes.groups == 1:
-            depth = task.inputs[0].channels * (sizes.taps if few else 1)
+            depth = sizes.span * sizes.taps if few else task.inputs[0].channels
             return fitting(task, device, sizes.m, sizes.n, depth)
         found = []
         for block in fitting(task, device, sizes.m, WIDEST, WIDEST):
@@ -188,8 +190,8 @@ class Conv:
         elif sizes.form == "nest":  # each tap fills the pipeline anew
             blocks = -(-sizes.depth // block_k)
             efficiency *= blocks / (blocks + 1)
-        elif sizes.form == "packed":  # value by value, not 16 bytes at a time
-            efficiency *= SCATTERED
+        elif sizes.form == "packed":  # few values at a time, not 16 bytes
+            efficiency *= SCATTERED * (sizes.span if sizes.span > task.inputs[0].channels else 1) ** 0.5
         depth = -(-sizes.steps // split) * block_k
         moved = moved_bytes(task, sizes.tiles_n * block_n * sizes.steps * block_k)
         seconds = tiled_seconds(device, task, config, tiles * split, depth, moved, efficiency)
@@ -206,7 +208,8 @@ class Conv:
         block_n, block_k = int(config["block_n"]), int(config["block_k"])
         weight = weights["weight"].reshape(sizes.n, sizes.group_depth, sizes.taps)
         if sizes.form == "packed":
-            rows = padded(weight.movedim(1, 2).reshape(sizes.n, -1), (block_n, block_k))
+            taps = padded(weight.movedim(1, 2), (1, 1, sizes.span))
+            rows = padded(taps.reshape(sizes.n, -1), (block_n, block_k))
         else:
             each, width = sizes.gathered, sizes.group_width
             apart = weight.reshape(-1, each, width, sizes.group_depth, sizes.taps)
@@ -356,6 +359,7 @@ class Conv:
             "DOWN": sizes.stride[0],
             "RIGHT": sizes.stride[1],
             "CHANNELS": x.channels if sizes.form == "packed" else 0,
+            "SPAN": sizes.span if sizes.form == "packed" else 0,
             "FORM": sizes.form,
             "BLOCK_M": block_m,
             "GROUP": config["group"],
@@ -364,7 +368,7 @@ class Conv:
             "EVEN_N": sizes.tile_width == block_n and sizes.n % block_n == 0,
             "EVEN_K": sizes.depth % block_k == 0,
             "PADDED": any(map(any, sizes.padding)),
-            "X_UNIT": math.gcd(unit((x,)), sizes.depth),
+            "X_UNIT": math.gcd(16, x.pitch, x.offset) if sizes.form == "packed" else math.gcd(unit((x,)), sizes.depth),
         }
 
 
@@ -379,6 +383,12 @@ def patch(task: Task, block_m: int) -> tuple[int, int, int]:
     fits = [(block_m // (h * w), h, w) for h in powers for w in powers if block_m % (h * w) == 0 and h * w <= block_m]
     fits = [box for box in fits if max(box) <= 256]
     return min(fits, key=lambda box: (math.prod(-(-size // b) for size, b in zip(sizes, box)), -box[2], -box[1]))
+
+
+def span(x: View) -> int:
+    """How many values of a pixel are read in one piece: its channels, or the next power of two, if there is room."""
+    whole = power_of_two(x.channels)
+    return whole if x.pitch % whole == x.offset % whole == 0 and x.offset + whole <= x.pitch else x.channels
 
 
 SCATTERED = 0.35
