@@ -238,7 +238,7 @@ class Planner:
         root, offset = self.roots[value]
         if root not in self.sites:
             self.sites[root] = (len(self.widths), 0)
-            self.widths.append(self.shapes[root][0])
+            self.widths.append(self.shapes[root][0] if root >= self.first else width_of_input(self.shapes[root]))
         buffer, base = self.sites[root]
         return buffer, base + offset
 
@@ -379,6 +379,12 @@ class Planner:
                     last[shared[old]] = lives[new].end
                     break
         return shared
+
+
+def width_of_input(shape: tuple[int, ...]) -> int:
+    """Channels of its buffer: for few, a power of two, so that a convolution reads a pixel in one piece."""
+    channels = shape[0]
+    return 1 << (channels - 1).bit_length() if len(shape) > 1 and channels < 8 else channels
 
 
 def beside(op: Op) -> list[int]:
