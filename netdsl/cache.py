@@ -54,7 +54,8 @@ def keep(name: str, write: Callable[[IO[bytes]], Any], most: int | None = None) 
             write(file)
         os.replace(temporary, os.path.join(place, name))
         temporary = None
-        _prune(place, KEEP if most is None else most)
+        with suppress(OSError):  # another process clears up as well
+            _prune(place, KEEP if most is None else most)
         return True
     except (OSError, RecursionError):
         return False

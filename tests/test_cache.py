@@ -48,3 +48,26 @@ def test_what_cannot_be_read_is_not_there(place: Path) -> None:
         raise EOFError
 
     assert cache.fetch("torn", torn) is None
+
+
+def test_who_clears_up_does_not_mind_who_was_faster(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(8):
+        store(place, f"tree{i}", age=100 - i)
+    unlink = os.unlink
+
+    def twice(path: str) -> None:
+        unlink(path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", twice)
+    assert cache.keep("tree8", lambda file: file.write(b"tree8"))
+    assert cache.fetch("tree8", lambda file: file.read()) == b"tree8"
+
+
+def test_a_name_can_begin_with_a_folder_that_has_a_limit_of_its_own(place: Path) -> None:
+    for i in range(6):
+        assert cache.keep(f"inside/{i}", lambda file: file.write(b"x"), 4)
+        os.utime(place / "inside" / str(i), (10**9 + i, 10**9 + i))
+    assert 3 <= len(list((place / "inside").iterdir())) <= 4
+    assert cache.fetch("inside/5", lambda file: file.read()) == b"x"
+    assert not cache.keep("inside/5/deeper", lambda file: file.write(b"x"))

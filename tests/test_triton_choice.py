@@ -760,6 +760,28 @@ def test_the_tensors_of_a_task_lie_as_its_views_say() -> None:
     assert (scale.abs() < 0.1).float().mean() < 0.01
 
 
+@pytest.mark.parametrize("tf32", [False, True])
+def test_libraries_round_as_the_task_allows_and_the_reference_never(
+    tf32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def precision() -> tuple[str, str]:
+        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+    before = (precision(), torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    seen: list[tuple[str, str]] = []
+
+    def watched(tensors: Tensors, right: Callable[[], None], block: int) -> None:
+        seen.append(precision())
+        right()
+
+    run = reference.run
+    monkeypatch.setattr(reference, "run", lambda *given: (seen.append(precision()), run(*given))[1])
+    tuned([Fake("a", {16: 1.0}, run=watched)], FakeTimer({("a", 16): 1.0}), relu().replace(allow_tf32=tf32))
+    allowed = "tf32" if tf32 else "ieee"
+    assert seen == [("ieee", "ieee"), *[(allowed, allowed)] * 4]
+    assert before == (precision(), torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_nothing_that_is_not_finite_passes(bad: float) -> None:
     y, right = torch.zeros(4), torch.zeros(4)

@@ -493,6 +493,35 @@ def test_tuning_runs_for_real_in_the_interpreter(run: Run, here: Path, monkeypat
     assert "\n0 candidates measured for" in again.out
 
 
+def test_a_module_tunes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("Triton was imported without its interpreter")
+    import torch
+
+    monkeypatch.setenv("NETDSL_TRITON_INTERPRET", "1")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    module: Any = net_of(TINY).compile(backend="triton").eval()
+    x = torch.randn(2, 16, 4, 4)
+    with torch.inference_mode():
+        predicted = module(x)
+        done = module.tune(x)
+        assert done.measured > 0
+        assert module.programs == {}  # the next call has the winners
+        tuned = module(x)
+    torch.testing.assert_close(tuned, predicted)
+    (program,) = module.programs.values()
+    choices = [stage.choice for stage in program.plan.stages if stage.choice.kernel]
+    assert choices
+    assert all(choice.measured is not None for choice in choices)
+    assert module.tune(x).measured == 0
+    again: Any = net_of(TINY).compile(backend="triton", tune=True).eval()
+    with torch.inference_mode():
+        again(x)
+    (program,) = again.programs.values()
+    assert [stage.choice for stage in program.plan.stages if stage.choice.kernel] == choices
+
+
 def test_unknown_devices_are_a_fault_of_the_caller() -> None:
     with pytest.raises(UsageError, match="a batch has at least one sample, not 0"):
         explain(net_of(), 0, "bf16", H200)

@@ -199,17 +199,22 @@ def _lock() -> Iterator[None]:
 def _locked_file() -> IO[bytes]:
     import fcntl
 
-    os.makedirs(cache.folder(), mode=0o700, exist_ok=True)
-    file = open(os.path.join(cache.folder(), f"{FOLDER}.lock"), "ab")  # noqa: SIM115 (locked as long as it is open)
+    place = os.path.join(cache.folder(), FOLDER)
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    path = os.path.join(place, "lock")
+    file = open(path, "ab")  # noqa: SIM115 (locked as long as it is open)
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
+            break
         except OSError:
             if time.monotonic() > deadline:
-                return file
+                break
             time.sleep(0.002)
+    with suppress(OSError):
+        os.utime(path)  # the oldest files go: never this one
+    return file
 
 
 # --- the machine -------------------------------------------------------------------------------------------------

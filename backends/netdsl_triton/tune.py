@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -176,8 +176,9 @@ def tune_tasks(
             tuning = Tuning(task, found_candidates, device, found, store, timer, lambda: clock() > deadline)
             shown.show(i, len(once), name)
             try:
-                for share in tuning.run(make_tensors):
-                    shown.show(i + share, len(once), name)
+                with products(task.allow_tf32):
+                    for share in tuning.run(make_tensors):
+                        shown.show(i + share, len(once), name)
             finally:
                 measured += tuning.measured
                 notes.extend(f"{name}: {note}" for note in tuning.notes)
@@ -256,7 +257,7 @@ class Tuning:
 
     def reference(self, tensors: Tensors) -> Tensor:
         """What the task means, in fp32."""
-        with exact():
+        with products(tf32=False):
             exact_inputs = [x.float() if x.is_floating_point() else x for x in tensors.inputs]
             return reference.run(self.task.op, exact_inputs, tensors.weights)
 
@@ -416,15 +417,18 @@ def compared(y: Tensor, expected: Tensor, limit: float) -> tuple[float, str]:
 
 
 @contextmanager
-def exact() -> Iterator[None]:
-    """fp32 products in fp32, and without gradients."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
+def products(tf32: bool) -> Iterator[None]:
+    """Products of fp32 by PyTorch's libraries in fp32, or rounded to tf32; without gradients."""
+    parts: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
+    before = [part.fp32_precision for part in parts]
     try:
-        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+        for part in parts:
+            part.fp32_precision = "tf32" if tf32 else "ieee"
+        with torch.no_grad():
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        for part, precision in zip(parts, before):
+            part.fp32_precision = precision
 
 
 def name_of(way: Candidate) -> str:
