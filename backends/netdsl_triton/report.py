@@ -76,11 +76,13 @@ class Work(Record):
     """One task: the kernels that run for one element.
 
     name        of the element, or of several in one: `a3.conv2+a3.conv4`
+    elements    those whose work it does
     floor       max(arithmetic / rate, bytes / bandwidth), in seconds
     moved       bytes: inputs, weights and output, each once
     """
 
     name: str
+    elements: tuple[str, ...]
     choice: Choice
     macs: int
     moved: int
@@ -167,8 +169,11 @@ def explain(
     """The report of a network. Raises UsageError for sizes that are open, and where there is no plan."""
     plain, context, made = planned(net, batch, dtype, device, store, fuel)
     library, fused = (floor_of(net, kind, device, dtype, batch) for kind in ("library", "fused"))
-    work = tuple([_work(stage, device, dtype) for stage in made.stages])
     elements = _elements(plain, context.events, made)
+    parts: dict[str, list[str]] = {}
+    for element in elements:
+        parts.setdefault(element.into or element.name, []).append(element.name)
+    work = tuple([_work(stage, tuple(parts.get(stage.name, ())), device, dtype) for stage in made.stages])
     known = [one.choice.measured for one in work]
     totals = Totals(
         kernels=made.kernels,
@@ -207,10 +212,10 @@ def planned(
     return plain, context, made
 
 
-def _work(stage: Stage, device: Device, dtype: str) -> Work:
+def _work(stage: Stage, elements: tuple[str, ...], device: Device, dtype: str) -> Work:
     macs = macs_of(stage.task)
     floor = max(2 * macs / device.flops[dtype], stage.bytes / device.bandwidth)
-    return Work(stage.name, stage.choice, macs, stage.bytes, floor)
+    return Work(stage.name, elements, stage.choice, macs, stage.bytes, floor)
 
 
 def macs_of(task: Task) -> int:
@@ -322,6 +327,7 @@ def _work_dict(one: Work) -> dict[str, Any]:
     choice, other = one.choice, one.runner_up
     return {
         "name": one.name,
+        "elements": list(one.elements),
         "kernel": one.kernel,
         "config": dict(choice.config),
         "launches": choice.launches,
