@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from strategies import programs, share  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import netdsl  # noqa: E402
@@ -169,6 +172,29 @@ def test_a_shipped_network_gives_the_same(name: str, monkeypatch: pytest.MonkeyP
         with without_notes():
             assert_same(module(*inputs), wanted)
         assert isinstance(next(iter(module.programs.values())), Program)
+
+
+@given(programs(), st.integers(1, 3))
+@share(25)
+def test_drawn_programs_give_the_same(program: Any, batch: int) -> None:
+    """From planned memory, whatever they are made of."""
+    net = loads(program.text)
+    torch.manual_seed(0)
+    module = shaken(net.compile(backend="triton")).eval()
+    words = {node.inputs[0]: node.op.vocabulary for node in flat(net.graph).nodes if node.op.name == "embedding"}
+    inputs = [
+        torch.randint(words[i], (batch, *shape)) if i in words else torch.randn(batch, *shape)
+        for i, shape in enumerate(program.inputs)
+    ]
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        for variable in ("TRITON_INTERPRET", devices.INTERPRET, "NETDSL_DEBUG"):
+            patch.setenv(variable, "1")
+        patch.setattr(kernels, "KERNELS", ())
+        found, wanted = module(*inputs), module._reference(*inputs)
+        assert module.programs or any("numbers of words" in note for note in module.notes)
+        assert type(found).__name__ == type(wanted).__name__
+        for a, b in zip(tensors(found), tensors(wanted), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(b.abs().max().nan_to_num().clamp(1e-3, 1e6)))
 
 
 # --- through the kernels ----------------------------------------------------------------------------------------------
@@ -357,6 +383,22 @@ def test_a_pickle_is_read_by_another_process(tmp_path: Path) -> None:
     code = f"import pickle; m = pickle.load(open({str(tmp_path / 'module.pickle')!r}, 'rb')); print(type(m).__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "FusedModule\n", done.stderr
+
+
+def test_data_parallel_spreads_the_plain_module() -> None:
+    module = fused()
+    replica = module._replicate_for_data_parallel()
+    assert type(replica) is type(module._reference)
+    assert replica._modules is not module._modules
+
+
+def test_a_note_points_at_the_call(planned: None) -> None:
+    one, other, x = fused(), fused().double(), image()
+    with pytest.warns(SlowPath) as of_gradients:
+        one(x)
+    with torch.inference_mode(), pytest.warns(SlowPath) as of_types:
+        other(x.double())
+    assert [note.filename for note in [*of_gradients, *of_types]] == [__file__] * 2
 
 
 def test_threads_do_not_meet(planned: None) -> None:

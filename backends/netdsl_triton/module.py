@@ -189,6 +189,11 @@ class FusedModule(nn.Module):
         self.__dict__["_watch"] = None
         return self
 
+    def _replicate_for_data_parallel(self) -> nn.Module:
+        """`nn.DataParallel` spreads tensors that live for one call: they are not worth folding."""
+        replica: nn.Module = self._reference._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        return replica
+
     def __getstate__(self) -> dict[str, Any]:
         made = ("_programs", "_watch", "_notes", "_lock", "_seen")
         return {name: value for name, value in self.__dict__.items() if name not in made}

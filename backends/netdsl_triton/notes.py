@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+
+INSIDE = ("netdsl_triton.", "torch.nn.modules.")
+"""Modules whose lines tell a user nothing."""
 
 
 class SlowPath(UserWarning):
@@ -18,4 +22,12 @@ class Notes:
     def say(self, kind: str, text: str) -> None:
         if kind not in self.said:
             self.said[kind] = text
-            warnings.warn(f"netdsl: {text}", SlowPath, stacklevel=2)
+            warnings.warn(f"netdsl: {text}", SlowPath, stacklevel=depth_of_caller())
+
+
+def depth_of_caller() -> int:
+    """How many calls lie between `warnings.warn` in `Notes.say` and the user's line that called the module."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(INSIDE):
+        depth, frame = depth + 1, frame.f_back
+    return depth
