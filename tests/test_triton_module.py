@@ -1047,6 +1047,11 @@ def test_graphs_are_written_and_read(name: str) -> None:
     ]
 
 
+def test_a_network_that_is_too_long_is_not_written() -> None:
+    with pytest.raises(UsageError, match="more than 200,000 elements: the torch backend writes it"):
+        loads("net t\ninput 1 x 4 x 4\n(CONV 1) * 250000\n").emit("triton")
+
+
 WRITTEN = serial.dumps(flat(loads(TEXT).graph))
 
 
