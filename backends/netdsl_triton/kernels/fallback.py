@@ -1,0 +1,65 @@
+"""What runs where no other kernel does: the element in plain PyTorch, and its result copied to where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from netdsl.devices import Device
+from netdsl.passes.fused import Absorbing
+from netdsl.types import TensorType
+from netdsl_triton.kernels.base import Compilation, Config, Launch
+from netdsl_triton.kernels.common import torch_dtype
+from netdsl_triton.task import Task, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Fallback:
+    """Every fused element, and every primitive without weights: `reference.run`, a PyTorch call for each step."""
+
+    name = "fallback"
+
+    def claims(self, task: Task, device: Device) -> str:
+        return "it has weights that are no recipes" if task.op.weights(_types(task.inputs)) else ""
+
+    def configs(self, task: Task, device: Device) -> Sequence[Config]:
+        return [{}]
+
+    def seconds(self, task: Task, config: Config, device: Device) -> float:
+        """Each step, and the copy at the end, reads and writes everything."""
+        y = task.output
+        macs = task.op.macs(_types(task.inputs), *_types([y]))
+        assert isinstance(macs, int)
+        first = device.seconds(y.batch * macs, sum(view.bytes for view in (*task.inputs, y)), y.dtype)
+        return first + (self.launches(task, config) - 1) * device.seconds(0, 2 * y.bytes, y.dtype)
+
+    def launches(self, task: Task, config: Config) -> int:
+        steps = sum(len(getattr(task.op, part, ())) for part in ("prologue", "epilogue"))
+        return 2 + steps
+
+    def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """The weights in the order of `weight_recipes`: filters in the type of the task, vectors in fp32."""
+        dtype = torch_dtype(task.output)
+        return tuple([weight.to(dtype) if weight.dim() > 1 else weight for weight in weights.values()])
+
+    def bind(
+        self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
+    ) -> Launch:
+        from netdsl_triton import reference
+
+        names = list(task.op.weight_recipes()) if isinstance(task.op, Absorbing) else []
+        weights = dict(zip(names, packed, strict=True))
+
+        def launch() -> None:
+            output.copy_(reference.run(task.op, inputs, weights))
+
+        return launch
+
+    def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
+        return ()
+
+
+def _types(views: Sequence[View]) -> tuple[TensorType, ...]:
+    return tuple([TensorType(view.shape) for view in views])
