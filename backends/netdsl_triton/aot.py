@@ -5,7 +5,8 @@
 Every launch that the networks can ask for is a specialisation of a Triton function. Those are compiled for each
 architecture, and the binary is looked at: no register may spill, the shared memory must fit, and what multiplies
 matrices must use the device's instructions for it. Without `--full` not every specialisation is compiled, but every
-kernel with each of its configurations in each type, and each value of each constant (the steps of an epilogue, say).
+kernel in each type, with each of its configurations, and each value of each constant (the steps of an epilogue, say),
+that a few networks ask for which have every kind of layer.
 
 It needs Triton, and the compilers that come with it, but no device.
 """
@@ -47,6 +48,8 @@ DTYPES = ("fp16", "bf16", "fp32")
 BATCHES = (1, 32)
 OPEN_SIZES = (224, 256, 320)
 """What open heights and widths are tried with: the first that fits the network."""
+NETWORKS = ("alexnet", "densenet121", "googlenet", "mobilenet_v2", "resnet50", "resnext50_32x4d", "squeezenet1_1")
+"""What is compiled without `--full`: what they ask for."""
 MAX_ELEMENTS = 2000
 """Of a network that is looked at: longer ones repeat what shorter ones have."""
 
@@ -169,14 +172,14 @@ def _key(one: Compilation) -> str:
 
 
 def cover(units: Iterable[Unit]) -> list[Unit]:
-    """Units that have every configuration in every type, and every value of every constant, at least once.
+    """Units that have every configuration, every type and every value of every constant, each at least once.
 
     Those with the longest constants come first: most steps, most registers.
     """
     taken, seen = [], set[Any]()
     for unit in sorted(units, key=lambda unit: -len(repr(unit.compilation.constants))):
         one = unit.compilation
-        traits: set[Any] = {(unit.kernel, repr(unit.config), unit.dtype, one.function.__name__)}
+        traits: set[Any] = {(unit.kernel, repr(unit.config)), (one.function.__name__, unit.dtype)}
         traits |= {(unit.kernel, name, repr(value)) for name, value in one.constants.items()}
         if not traits <= seen:
             seen |= traits
@@ -202,13 +205,20 @@ def compile_unit(unit: Unit) -> Compiled:
         with contextlib.redirect_stdout(log):  # the report of ptxas comes there
             made = triton_compile(source, target=target, options=dict(one.options))
     except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
-        return Compiled(0, 0, 0, (), (f"does not compile: {type(error).__name__}: {reason[-1]}",), 0.0)
+        return Compiled(0, 0, 0, (), (f"does not compile: {_reason(error)}",), 0.0)
     registers, spills = (_ptxas if backend == "cuda" else _amd)(log.getvalue(), made.asm)
     instructions = _instructions(unit.arch, made.asm) if one.matrix else ()
     faults = list(gates(unit, made, spills, instructions))
     seconds = time.process_time() - start
     return Compiled(registers, spills, made.metadata.shared, instructions, tuple(faults), seconds)
+
+
+def _reason(error: BaseException) -> str:
+    """The cause of what the compiler raised, on one line: where it was found comes before it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = getattr(error, "error_message", None) or str(error)
+    return f"{type(error).__name__}: {' '.join(said.split())[-300:]}"
 
 
 def gates(unit: Unit, made: Any, spills: int, instructions: tuple[str, ...]) -> Iterator[str]:
@@ -301,11 +311,11 @@ def table(done: Sequence[tuple[Unit, Compiled]], verbose: bool) -> list[str]:
 def build_parser() -> argparse.ArgumentParser:
     names = [kernel.name for kernel in KERNELS]
     parser = argparse.ArgumentParser(prog="python -m netdsl_triton.aot", description="Compiles the kernels, no device.")
-    parser.add_argument("specs", nargs="*", metavar="SPEC", help="whose kernels: all shipped networks, else")
+    parser.add_argument("specs", nargs="*", metavar="SPEC", help="for which networks (a few)")
     parser.add_argument("--arch", action="append", choices=list(ARCHITECTURES), help="for which architecture (all)")
     parser.add_argument("--kernel", action="append", choices=names, help="which kernel (all)")
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="for tensors of which type (all)")
-    parser.add_argument("--full", action="store_true", help="every specialisation, instead of each choice once")
+    parser.add_argument("--full", action="store_true", help="every specialisation, of all shipped networks")
     parser.add_argument("--verbose", action="store_true", help="a row for each configuration")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (2 at most)")
     return parser
@@ -321,7 +331,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("triton is missing: pip install 'netdsl[triton]'") from None
     kernels = [kernel for kernel in KERNELS if not args.kernel or kernel.name in args.kernel]
     found: list[Unit] = []
-    asked = tasks(args.specs or shipped(), args.dtype or DTYPES)
+    asked = tasks(args.specs or (shipped() if args.full else NETWORKS), args.dtype or DTYPES)
     for arch in args.arch or ARCHITECTURES:
         here = units(kernels, asked, ARCHITECTURES[arch])
         found += here if args.full else cover(here)

@@ -18,7 +18,6 @@ from netdsl_triton.kernels.base import Compilation
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 CHANNEL_PAD = 256
@@ -288,13 +287,6 @@ def block_config(
 def launch_options(config: Mapping[str, Any]) -> dict[str, int]:
     """What of a configuration is the compiler's."""
     return {name: int(config[name]) for name in ("num_warps", "num_stages") if name in config}
-
-
-def torch_dtype(view: View) -> torch.dtype:
-    """The type of its values as PyTorch has it."""
-    import torch
-
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[view.dtype]
 
 
 def matrix_precision(task: Task, device_kind: str) -> str:

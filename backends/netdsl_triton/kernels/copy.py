@@ -10,8 +10,8 @@ from netdsl.ops.join import Concat
 from netdsl.passes.fused import Channels
 from netdsl.record import Record
 from netdsl_triton.kernels.base import Compilation, Config, Launch
-from netdsl_triton.kernels.common import Arguments, compilation, launch_options, pointer, refusal
-from netdsl_triton.kernels.rows import row_blocks, row_configs, row_grid
+from netdsl_triton.kernels.common import Arguments, compilation, launch_options, pointer, refusal, unit
+from netdsl_triton.kernels.rows import blocks_of, moving_seconds, programs, row_configs
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Copy:
         return refusal(task)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
-        return row_configs(max(piece.count for piece in pieces(task)))
+        return row_configs(max(piece.count for piece in pieces(task)), task.output.pixels)
 
     def seconds(self, task: Task, config: Config, device: Device) -> float:
-        return sum(device.seconds(0, 2 * piece.views(task)[0].bytes, task.output.dtype) for piece in pieces(task))
+        return sum(moving_seconds(device, 2 * piece.views(task)[0].bytes) for piece in pieces(task))
 
     def launches(self, task: Task, config: Config) -> int:
         return len(list(pieces(task)))
@@ -79,7 +79,7 @@ class Copy:
             x = inputs[piece.source].narrow(1, piece.start, piece.count)
             y = output.narrow(1, piece.target, piece.count)
             if x.data_ptr() != y.data_ptr():
-                launcher = copy_channels[row_grid(piece.views(task)[0], config)]
+                launcher = copy_channels[programs(task.output.pixels, piece.count, config)]
                 calls.append((launcher, {**_arguments(task, piece, config, x, y), **launch_options(config)}))
 
         def launch() -> None:
@@ -108,5 +108,6 @@ def _arguments(task: Task, piece: Piece, config: Config, x: Any, y: Any) -> Argu
         "channels": piece.count,
         "x_pitch": views[0].pitch,
         "y_pitch": views[1].pitch,
-        **row_blocks(config, views),
+        "UNIT": unit(views),
+        **blocks_of(config),
     }

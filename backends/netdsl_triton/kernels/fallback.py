@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netdsl.devices import Device
-from netdsl.passes.fused import Absorbing
+from netdsl.passes.fused import Absorbing, Channels
 from netdsl.types import TensorType
 from netdsl_triton.kernels.base import Compilation, Config, Launch
-from netdsl_triton.kernels.common import torch_dtype
+from netdsl_triton.kernels.common import in_type
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
@@ -41,24 +41,29 @@ class Fallback:
 
     def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The weights in the order of `weight_recipes`: filters in the type of the task, vectors in fp32."""
-        dtype = torch_dtype(task.output)
-        return tuple([weight.to(dtype) if weight.dim() > 1 else weight for weight in weights.values()])
+        dtype = task.output.dtype
+        return tuple([in_type(weight, dtype) if weight.dim() > 1 else weight for weight in weights.values()])
 
     def bind(
         self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
     ) -> Launch:
+        from netdsl_torch.single import function_of
         from netdsl_triton import reference
 
+        if not isinstance(task.op, Absorbing | Channels):
+            function = function_of(task.op, _types(task.inputs))
+            return lambda: _copy(function(*inputs), output)
         names = list(task.op.weight_recipes()) if isinstance(task.op, Absorbing) else []
         weights = dict(zip(names, packed, strict=True))
 
-        def launch() -> None:
-            output.copy_(reference.run(task.op, inputs, weights))
-
-        return launch
+        return lambda: _copy(reference.run(task.op, inputs, weights), output)
 
     def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
         return ()
+
+
+def _copy(x: Tensor, y: Tensor) -> None:
+    y.copy_(x)
 
 
 def _types(views: Sequence[View]) -> tuple[TensorType, ...]:
