@@ -48,7 +48,16 @@ DTYPES = ("fp16", "bf16", "fp32")
 BATCHES = (1, 32)
 OPEN_SIZES = (224, 256, 320)
 """What open heights and widths are tried with: the first that fits the network."""
-NETWORKS = ("alexnet", "densenet121", "googlenet", "mobilenet_v2", "resnet50", "resnext50_32x4d", "squeezenet1_1")
+NETWORKS = (
+    "alexnet",
+    "densenet121",
+    "fcn8s",
+    "googlenet",
+    "mobilenet_v3_large",
+    "resnet50",
+    "resnext50_32x4d",
+    "squeezenet1_1",
+)
 """What is compiled without `--full`: what they ask for."""
 MAX_ELEMENTS = 2000
 """Of a network that is looked at: longer ones repeat what shorter ones have."""
