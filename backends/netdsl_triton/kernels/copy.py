@@ -10,8 +10,8 @@ from netdsl.ops.join import Concat
 from netdsl.passes.fused import Channels
 from netdsl.record import Record
 from netdsl_triton.kernels.base import Compilation, Config, Launch
-from netdsl_triton.kernels.common import Arguments, compilation, launch_options, pointer, refusal, unit
-from netdsl_triton.kernels.rows import blocks_of, moving_seconds, programs, row_configs
+from netdsl_triton.kernels.common import Arguments, compilation, launch_options, pointer, unit
+from netdsl_triton.kernels.rows import blocks_of, moving_refusal, moving_seconds, programs, row_configs
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Copy:
     def claims(self, task: Task, device: Device) -> str:
         if not (isinstance(task.op, Channels) or (isinstance(task.op, Concat) and task.op.axis == "C")):
             return "it does not just move channels"
-        return refusal(task)
+        return moving_refusal(task, device)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         return row_configs(max(piece.count for piece in pieces(task)), task.output.pixels)

@@ -22,6 +22,8 @@ class Fallback:
     name = "fallback"
 
     def claims(self, task: Task, device: Device) -> str:
+        if device.arch[0] == "cpu":
+            return "a CPU has a program of its own"
         return "it has weights that are no recipes" if task.op.weights(_types(task.inputs)) else ""
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:

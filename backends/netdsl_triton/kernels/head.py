@@ -16,14 +16,13 @@ from netdsl_triton.kernels.common import (
     in_type,
     pack_vectors,
     power_of_two,
-    refusal,
     step_arguments,
     unit,
     vectors_pointer,
 )
 from netdsl_triton.kernels.matmul import Matmul
-from netdsl_triton.kernels.mean import Mean, prologue_arguments, prologue_refusal
-from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, moving_seconds
+from netdsl_triton.kernels.mean import Mean, prologue_arguments
+from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, moving_refusal, moving_seconds
 from netdsl_triton.task import Task, View
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Classifier(RowKernel):
     def claims(self, task: Task, device: Device) -> str:
         if not isinstance(task.op, Head):
             return "not a pooled classifier"
-        reason = prologue_refusal(task, task.op.prologue) or refusal(task, task.op.prologue, task.op.epilogue)
+        reason = moving_refusal(task, device, task.op.prologue, task.op.epilogue)
         return reason or ("" if task.output.batch <= FEW else Matmul().claims(_product(task), device))
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:

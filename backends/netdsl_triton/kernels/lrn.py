@@ -8,8 +8,17 @@ from typing import Any
 from netdsl.devices import Device
 from netdsl.ops.normalisation import LRN
 from netdsl_triton.kernels.base import Config
-from netdsl_triton.kernels.common import refusal, unit
-from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, bytes_of, moving_seconds, programs, row_configs
+from netdsl_triton.kernels.common import unit
+from netdsl_triton.kernels.rows import (
+    Call,
+    RowKernel,
+    blocks_of,
+    bytes_of,
+    moving_refusal,
+    moving_seconds,
+    programs,
+    row_configs,
+)
 from netdsl_triton.task import Task
 
 MAX_NEIGHBOURS = 64
@@ -24,7 +33,7 @@ class LocalResponse(RowKernel):
     def claims(self, task: Task, device: Device) -> str:
         if not isinstance(task.op, LRN):
             return "not LRN"
-        return f"more than {MAX_NEIGHBOURS} neighbours" if task.op.n > MAX_NEIGHBOURS else refusal(task)
+        return f"more than {MAX_NEIGHBOURS} neighbours" if task.op.n > MAX_NEIGHBOURS else moving_refusal(task, device)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         return row_configs(task.output.channels, task.output.pixels)

@@ -15,13 +15,12 @@ from netdsl_triton.kernels.common import (
     Pointer,
     coded,
     pack_vectors,
-    refusal,
     step_arguments,
     unit,
     vectors_pointer,
     written,
 )
-from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, row_configs
+from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, moving_refusal, row_configs
 from netdsl_triton.task import Task
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Mean(RowKernel):
     def claims(self, task: Task, device: Device) -> str:
         if not isinstance(task.op, FusedMean):
             return "not a mean over space"
-        return prologue_refusal(task, task.op.prologue) or refusal(task, task.op.prologue, task.op.epilogue)
+        return moving_refusal(task, device, task.op.prologue, task.op.epilogue)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         x = task.inputs[0]
@@ -83,11 +82,6 @@ class Mean(RowKernel):
 def _codes(task: Task) -> tuple[Coded, Coded]:
     assert isinstance(task.op, FusedMean)
     return coded(task.op.prologue, "prologue"), coded(task.op.epilogue, "epilogue")
-
-
-def prologue_refusal(task: Task, prologue: Any) -> str:
-    """Why the steps before a reduction cannot be done, or ''."""
-    return "its prologue has operands" if coded(prologue, "prologue").operands else ""
 
 
 def prologue_arguments(code: Coded, vectors: Any) -> Arguments:

@@ -15,13 +15,21 @@ from netdsl_triton.kernels.common import (
     Pointer,
     coded,
     pack_vectors,
-    refusal,
     step_arguments,
     unit,
     vectors_pointer,
     written,
 )
-from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, bytes_of, moving_seconds, programs, row_configs
+from netdsl_triton.kernels.rows import (
+    Call,
+    RowKernel,
+    blocks_of,
+    bytes_of,
+    moving_refusal,
+    moving_seconds,
+    programs,
+    row_configs,
+)
 from netdsl_triton.task import Task
 
 if TYPE_CHECKING:
@@ -34,7 +42,7 @@ class PointwiseSteps(RowKernel):
     name = "pointwise"
 
     def claims(self, task: Task, device: Device) -> str:
-        return refusal(task) if isinstance(task.op, Pointwise) else "not a sequence of steps"
+        return moving_refusal(task, device) if isinstance(task.op, Pointwise) else "not a sequence of steps"
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         return row_configs(task.output.channels, task.output.pixels)

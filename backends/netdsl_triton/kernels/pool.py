@@ -14,14 +14,22 @@ from netdsl_triton.kernels.common import (
     Pointer,
     coded,
     pack_vectors,
-    refusal,
     step_arguments,
     unit,
     vectors_pointer,
     written,
 )
-from netdsl_triton.kernels.mean import prologue_arguments, prologue_refusal
-from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, bytes_of, moving_seconds, programs, row_configs
+from netdsl_triton.kernels.mean import prologue_arguments
+from netdsl_triton.kernels.rows import (
+    Call,
+    RowKernel,
+    blocks_of,
+    bytes_of,
+    moving_refusal,
+    moving_seconds,
+    programs,
+    row_configs,
+)
 from netdsl_triton.task import Task
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ class Pool(RowKernel):
             return "more than two axes"
         if math.prod(op.kernel) > MAX_WINDOW:
             return f"a window of more than {MAX_WINDOW} places"
-        return prologue_refusal(task, op.prologue) or refusal(task, op.prologue, op.epilogue)
+        return moving_refusal(task, device, op.prologue, op.epilogue)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         op = task.op

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import Device
+from netdsl.passes.fused import Steps
 from netdsl_triton.kernels.base import Compilation, Config, Launch
 from netdsl_triton.kernels.common import (
     CACHE,
     FIRST,
     Arguments,
     Pointer,
+    coded,
     compilation,
     launch_options,
     pointer,
     power_of_two,
+    refusal,
+    supported,
 )
 from netdsl_triton.task import Task
 
@@ -43,6 +47,15 @@ def row_configs(channels: int, rows: int, blocks: Sequence[int] = BLOCKS) -> lis
         if config not in found:
             found.append(config)
     return found
+
+
+def moving_refusal(task: Task, device: Device, prologue: Steps = (), epilogue: Steps = ()) -> str:
+    """Why no kernel that moves memory can do a task with these steps, or ''."""
+    if not supported(device):
+        return f"Triton compiles nothing for {device.name}"
+    if coded(prologue, "prologue").operands:
+        return "its prologue has operands"
+    return refusal(task, prologue, epilogue)
 
 
 def blocks_of(config: Config) -> dict[str, int]:
