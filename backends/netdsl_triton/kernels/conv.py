@@ -140,8 +140,12 @@ class Conv:
         return found or [(16, WIDEST, 32, 4)]
 
     def _pointers(self, task: Task, device: Device) -> list[dict[str, int | str | bool]]:
+        few = task.op.groups == 1 and task.inputs[0].channels < FEW  # type: ignore[attr-defined]
+        found = self._gathered(task, device, few)
+        return found or self._gathered(task, device, few=False)  # where every block of taps and channels would spill
+
+    def _gathered(self, task: Task, device: Device, few: bool) -> list[dict[str, int | str | bool]]:
         sizes = Sizes(task)
-        few = sizes.groups == 1 and task.inputs[0].channels < FEW
         found: list[dict[str, int | str | bool]] = []
         for block in self._blocks(task, device, few):
             # One loop over taps and channels is for four warps: with eight it has been compiled to wrong code.
