@@ -91,12 +91,15 @@ def groups_of(groups: int, width: int, block_n: int) -> int:
 def spills(task: Task, device: Device, block: Block, form: str) -> bool:
     """Whether the compilers have no registers for the block, the addresses and the steps together; as they say."""
     block_m, block_n, block_k, warps = block
+    before, arch = bool(task.op.prologue), device.arch[1]  # type: ignore[attr-defined]
     if form == "nest":
-        wide = device.arch[1] != 80 and not task.op.prologue  # type: ignore[attr-defined]
-        return block_m * block_n > 128 * 128 or (block_m > 128 and not wide)
+        large = 128 * 64 if arch == 100 else 128 * 128
+        return block_m * block_n > large or (block_m > 128 and (before or arch == 80))
     if form == "packed":
         return warps != 4 or block_m * block_k > 64 * 64
-    return bool(task.op.prologue) and block == (128, 128, 64, 4)  # type: ignore[attr-defined]
+    if (block_m, block_n, warps) == (128, 128, 4):
+        return arch == 100 or (before and block_k == 64)
+    return arch == 80 and block == (64, 64, 32, 4)
 
 
 class Conv:
