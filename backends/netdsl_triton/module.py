@@ -71,6 +71,8 @@ class Options(Record):
 
 EXACT_BATCHES = 4
 """So many sizes of batches have a program of their own, for inputs that otherwise agree."""
+MOST_SHAPES = 1000
+"""Of so many kinds of inputs it is remembered which sizes of batches came."""
 
 
 def options_of(given: dict[str, Any]) -> Options:
@@ -301,6 +303,8 @@ class FusedModule(nn.Module):
             return 1 << (batch - 1).bit_length()  # it is for about so many: programs of the CPU take any number
         if chosen:
             return next((size for size in chosen if size >= batch), batch)
+        if len(self._seen) > MOST_SHAPES:
+            self._seen.clear()
         seen = self._seen.setdefault(signature.replace(batch=0), set())
         if batch in seen or len(seen) < EXACT_BATCHES:
             seen.add(batch)
