@@ -31,14 +31,16 @@ demo: $(STAMP_CORE) ## compile the GoogLeNet spec (needs no torch)
 test: $(STAMP_DEV) ## run the whole test suite
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-lint: $(STAMP_DEV) ## ruff check, ruff format --check, mypy
+lint: $(STAMP_DEV) ## ruff check, ruff format --check, mypy, netdsl fmt --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/netdsl fmt --check specs netdsl/prelude
 
-format: $(STAMP_DEV) ## let ruff fix and format the code
+format: $(STAMP_DEV) ## let ruff fix and format the code, and netdsl the networks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/netdsl fmt specs netdsl/prelude
 
 golden: $(STAMP_DEV) ## rewrite the golden files from what the compiler emits now
 	$(BIN)/python -m pytest --update-golden $(ARGS)

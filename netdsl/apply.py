@@ -9,7 +9,6 @@ from netdsl import tree as t
 from netdsl.build import Builder, Tensor, given_sizes
 from netdsl.diagnostic import Stop, diagnose, nearest
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
-from netdsl.format import expression
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
 from netdsl.program import MATCHES
@@ -408,7 +407,7 @@ class Applier(Evaluator):
         if not _is_bare_call(expr):
             return ("path", id(expr), self.scope_key(expr, scope))
         names = [(name, scope.find(name)) for name in sorted(free_names(expr))]
-        return ("call", expression(expr), tuple((name, self.key(hit[0], True)) for name, hit in names if hit))
+        return ("call", t.content(expr), tuple((name, self.key(hit[0], True)) for name, hit in names if hit))
 
     def scope_key(self, expr: t.Expr, scope: Scope) -> object:
         if id(expr) not in self.free:

@@ -171,6 +171,16 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--net", metavar="NAME", help="which network, where the file has several (the last one)")
 
+    fmt = commands.add_parser(
+        "fmt",
+        help="lay files out in the one canonical way",
+        description="Lays files out in the one canonical way. Rewrites those that this changes, and names them.",
+    )
+    fmt.add_argument("files", nargs="+", metavar="FILE", help="a .net file, a folder of them, or - for standard input")
+    fmt.add_argument("--check", action="store_true", help="write nothing; name what would change, and exit with 1")
+    fmt.add_argument("--diff", action="store_true", help="write nothing; show what would change")
+    fmt.set_defaults(run=run_fmt)
+
     list_ = commands.add_parser(
         "list", help="the shipped networks", description="The shipped networks: name, parameters, MACs, source."
     )
@@ -329,6 +339,13 @@ def run_tune(args: argparse.Namespace) -> int:
     done = load_backend("triton").tune(net, args.batch, args.dtype, args.budget)  # type: ignore[attr-defined]
     print("\n\n".join(map(str, (*done.reports, done.tuned))))
     return 0
+
+
+def run_fmt(args: argparse.Namespace) -> int:
+    from netdsl.diagnostic import use_colour
+    from netdsl.formatting import format_files
+
+    return format_files(args.files, args.check, args.diff, use_colour(sys.stdout.isatty()), report)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -51,9 +51,12 @@ def find(spec: str) -> Path:
 
 def read_source(path: Path, name: str | None = None) -> Source:
     """The text of a file, under the name that people typed. Raises OSError, Unreadable."""
-    shown = name or shown_name(path)
     with path.open("rb") as file:
-        data = file.read(4 * MAX_LENGTH + 1)
+        return decoded(file.read(4 * MAX_LENGTH + 1), name or shown_name(path))
+
+
+def decoded(data: bytes, shown: str) -> Source:
+    """The text in some bytes, of which more than four for each character that a file may have are too many."""
     if len(data) > 4 * MAX_LENGTH:  # and no character has more than four bytes
         span = Span(Source(shown, ""), 0, 0)
         raise Unreadable(diagnose("E0403", f"the file has more than {MAX_LENGTH:,} characters", (span,)))

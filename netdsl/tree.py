@@ -295,3 +295,10 @@ def children(tree: Tree) -> list[Tree]:
                     else []
                 )
     return found
+
+
+def content(tree: object) -> object:
+    """What a tree says, without where it stands: equal for trees whose texts differ in layout alone."""
+    if isinstance(tree, Tree):
+        return (type(tree).__name__, *[content(getattr(tree, name)) for name in tree.fields if name != "span"])
+    return tuple([content(part) for part in tree]) if isinstance(tree, tuple) else tree

@@ -6,6 +6,7 @@ What cannot be written is a UsageError: a sentence for the user.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -31,15 +32,19 @@ def may_write(target: Path, is_generated: object, force: bool) -> None:
 
 
 def write_atomically(target: Path, text: str) -> None:
-    """Writes beside the target, then renames: a reader sees the old file or the new one, never half of it."""
+    """Writes beside the target, then renames: a reader sees the old file or the new one, never half of it.
+
+    A file that is replaced leaves its permissions to the new one.
+    """
     try:
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)

@@ -68,6 +68,7 @@ def test_every_public_name_is_light(stubs: Path) -> None:
         ("show", GOOGLENET, "--json"),
         ("compile", GOOGLENET, "-o", "googlenet_compiled.py"),
         ("list",),
+        ("fmt", "--check", GOOGLENET),
     ],
     ids=lambda arguments: " ".join(map(str, arguments[:1] + arguments[2:])),
 )

@@ -230,15 +230,6 @@ def test_a_path_that_would_be_lost_is_refused() -> None:
     assert output("a = CONV 4\nCONV 4 -> (identity + (a -> RELU))") == (4, 32, 32)
 
 
-def test_a_word_that_is_repeated_is_written_with_parentheses() -> None:
-    from netdsl.format import unparse
-    from netdsl.parse import parse
-    from netdsl.source import Source
-
-    text = unparse(parse(Source("t", INPUT + "conv3-4*2"))[0])
-    assert netdsl.loads(text).params == netdsl.loads(INPUT + "conv3-4*2").params == 112 + 148
-
-
 def test_a_block_that_the_input_chooses_is_chosen_where_it_is_used() -> None:
     """Not where it is named: there the input is another."""
     assert output("let f = if C == 3 then CONV 8 else CONV 5\nf -> f") == (5, 32, 32)

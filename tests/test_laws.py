@@ -16,7 +16,6 @@ from strategies import Code, Program, Shape, lay, mangled, programs, share, soup
 import netdsl
 from netdsl import tree as t
 from netdsl.diagnostic import CODES, Diagnostic, SpecError, render
-from netdsl.format import unparse
 from netdsl.graph import Graph, bodies, layers, show_graph, verify
 from netdsl.net import Net
 from netdsl.network import UsageError
@@ -271,15 +270,6 @@ def test_a_formula_that_is_shown_can_be_asserted(program: Program, names: str) -
 
 
 # --- meaning that is kept ---------------------------------------------------------------------------------------------
-
-
-@share(250)
-@given(programs())
-def test_printing_keeps_the_meaning(program: Program) -> None:
-    """Parsing what the tree prints gives the same graph, and prints the same."""
-    printed = unparse(tree_of(program.text))
-    assert graph_of(printed) == graph_of(program.text)
-    assert unparse(tree_of(printed)) == printed
 
 
 @share(250)

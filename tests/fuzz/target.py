@@ -1,17 +1,16 @@
 """Does netdsl keep its promises on this text, whatever it is?  What the fuzzer tries, and the tests replay.
 
 A text is accepted or explained: by diagnostics with known codes, places inside the text and a drawing, never by another
-exception. What was accepted verifies, is the same network when it is printed and read again, and can be shown.
+exception. What was accepted verifies, is the same network when it is formatted, and can be shown.
 """
 
 from __future__ import annotations
 
-from netdsl import tree as t
 from netdsl.diagnostic import CODES, Diagnostic, render
 from netdsl.driver import check_source
 from netdsl.files import no_files
-from netdsl.format import unparse
 from netdsl.graph import bodies, show_graph, verify
+from netdsl.layout import layout
 from netdsl.net import Net
 from netdsl.options import UsageError
 from netdsl.parse import parse
@@ -19,7 +18,7 @@ from netdsl.source import Source
 from netdsl.table import network_table
 
 SMALL = 300
-"""Networks of up to so many different elements are printed, read and elaborated once more, and written as code."""
+"""Networks of up to so many different elements are formatted, read and elaborated once more, and written as code."""
 
 
 def examine(text: str) -> Net | None:
@@ -28,8 +27,7 @@ def examine(text: str) -> Net | None:
     file, faults = parse(source)
     explained(faults)
     readable = file.whole and all(fault.severity == "warning" for fault in faults)
-    if readable:
-        printed_again(file)
+    formatted = formatted_again(text) if readable else ""
     try:
         checked, faults = check_source(source, no_files)
     except UsageError:  # a parameter without a default: it has to be given with --set
@@ -43,7 +41,7 @@ def examine(text: str) -> Net | None:
     verify(net.graph)
     assert network_table(net)
     if sum(len(body.nodes) for body in bodies(net.graph)) <= SMALL:
-        same_when_printed(file, net)
+        same_when_formatted(formatted, net)
         compile(net.emit(), "<fuzz>", "exec")
     return net
 
@@ -59,18 +57,18 @@ def explained(faults: list[Diagnostic]) -> None:
         assert render(fault, colour=True)
 
 
-def printed_again(file: t.File) -> str:
-    """The printed form can be read, and prints the same."""
-    printed = unparse(file)
-    again, faults = parse(Source("printed.net", printed))
-    errors = [fault for fault in faults if fault.severity == "error"]
-    assert not errors, f"{errors[0].code} {errors[0].message} in what was printed: {printed!r}"
-    assert unparse(again) == printed, f"printed again it differs: {unparse(again)!r} after {printed!r}"
-    return printed
+def formatted_again(text: str) -> str:
+    """The formatted text can be read, and is formatted already."""
+    formatted, faults = layout(Source("fuzz.net", text))
+    assert formatted is not None, f"it can be read, but not formatted: {faults[0].message}"
+    again, faults = layout(Source("formatted.net", formatted))
+    assert again is not None, f"{faults[0].code} {faults[0].message} in what was formatted: {formatted!r}"
+    assert again == formatted, f"formatted again it differs: {again!r} after {formatted!r}"
+    return formatted
 
 
-def same_when_printed(file: t.File, net: Net) -> None:
-    """The printed form is the same network."""
-    checked, faults = check_source(Source("fuzz.net", unparse(file)), no_files)
-    assert checked is not None, f"the printed form is refused: {faults[0].message}"
-    assert show_graph(checked.graph) == show_graph(net.graph), "the printed form is another network"
+def same_when_formatted(formatted: str, net: Net) -> None:
+    """The formatted text is the same network."""
+    checked, faults = check_source(Source("fuzz.net", formatted), no_files)
+    assert checked is not None, f"the formatted text is refused: {faults[0].message}"
+    assert show_graph(checked.graph) == show_graph(net.graph), "the formatted text is another network"
