@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from netdsl.devices import DEVICES
+from netdsl.devices import DEVICES, DTYPES
 from netdsl.files import shipped
 from netdsl.net import load
 from netdsl.roofline import Floor, floor_of
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NETWORK", help="shipped networks (those of the benchmarks)")
     parser.add_argument("--device", default="h200", choices=DEVICES)
-    parser.add_argument("--dtype", default="bf16", choices=DEVICES["h200"].flops)
+    parser.add_argument("--dtype", default="bf16", choices=DTYPES)
     parser.add_argument("--batch", type=int, default=256, metavar="N")
     parser.add_argument("--elements", action="store_true", help="every element of the fused floor")
     args = parser.parse_args()

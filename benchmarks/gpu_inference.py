@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from netdsl.devices import DTYPES
 from netdsl.net import load
 from netdsl.options import UsageError
 from netdsl.writing import write_atomically
@@ -43,7 +44,7 @@ RESERVE = 5.0
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--dtype", choices=asked.DTYPES, help="bf16 on CUDA, fp32 on a CPU")
+    parser.add_argument("--dtype", choices=DTYPES, help="bf16 on CUDA, fp32 on a CPU")
     parser.add_argument("--minutes", type=float, default=9.5, metavar="M", help="for everything (9.5)")
     parser.add_argument("--networks", metavar="NAME,…", help="of those of the table (all)")
     parser.add_argument("--batch", default="1,32,256", metavar="N,N…")
@@ -58,8 +59,7 @@ def main() -> int:
     if args.worker:
         return work(json.loads(args.worker))
     try:
-        asked.device(args.device)
-        dtype = asked.dtype(args.dtype, args.device)
+        dtype = asked.dtype_called(args.dtype, asked.device_called(args.device))
         return run(args, dtype)
     except (UsageError, FileNotFoundError) as error:
         print(f"gpu_inference: {error}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -10,6 +10,8 @@ from netdsl.diagnostic import nearest
 from netdsl.options import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from netdsl.net import Net
 
 GROUP = "netdsl.backends"
@@ -42,6 +44,26 @@ class Backend(Protocol):
         """Whether a file's text came from this backend and was not changed since, so that it may be replaced."""
 
 
+class Fusing(Backend, Protocol):
+    """A backend that makes few kernels of many elements, and can say and measure what came of it.
+
+    All three raise UsageError for what cannot be, and where what they need is not installed.
+    """
+
+    def explain(self, net: Net, batch: int, dtype: str, device: str | None = None) -> Any:
+        """What becomes of each element: `str` of it is for people, its `to_dict()` for programs. Nothing runs."""
+
+    def tune(self, net: Net, batches: Sequence[int], dtype: str, budget: float | None = None) -> Any:
+        """Times kernels on this machine, for as many seconds: `reports`, one for each batch, and what was `tuned`."""
+
+    def bench(self, nets: Sequence[tuple[Net, tuple[Any, ...]]], target: Path | None, **options: Any) -> int:
+        """Compares backends, and gives the exit code.
+
+        With each network come the arguments of `netdsl.net.load_with` that give it, for other processes. Results are
+        printed, and written to `target`. The options are those of `netdsl bench`.
+        """
+
+
 def written_by(backend: Backend) -> tuple[str, ...]:
     """The suffixes of all files that a backend writes.
 
@@ -67,6 +89,14 @@ def load_backend(name: str) -> Backend:
             + (f"did you mean {close!r}?" if close else f"installed are {', '.join(found) or 'none'}")
         )
     return cast(Backend, found[name].load())
+
+
+def fusing(name: str = "triton") -> Fusing:
+    """The backend called `name`. Raises UsageError where there is none, or where it does not fuse."""
+    backend = load_backend(name)
+    if not all(hasattr(backend, method) for method in ("explain", "tune", "bench")):
+        raise UsageError(f"the {name} backend fuses nothing that could be explained: --backend triton does")
+    return cast(Fusing, backend)
 
 
 def backends() -> Iterator[Backend]:

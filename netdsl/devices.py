@@ -7,6 +7,8 @@ from netdsl.record import Record
 
 BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int64": 8}
 """Of one value in memory."""
+DTYPES = ("fp32", "tf32", "fp16", "bf16")
+"""Types to compute in; tf32 is fp32 in memory, whose products are rounded."""
 
 
 class Device(Record):
@@ -97,3 +99,10 @@ def device(name: str) -> Device:
         return DEVICES[name.lower()]
     except KeyError:
         raise UsageError(f"there is no device {name!r}: known are {', '.join(DEVICES)}") from None
+
+
+def dtype(name: str) -> str:
+    """The type to compute in of that name. Raises UsageError with the names there are."""
+    if name not in DTYPES:
+        raise UsageError(f"there is no type {name!r} to compute in: known are {', '.join(DTYPES)}")
+    return name

@@ -91,7 +91,7 @@ def test_a_device_that_is_missing(spec: Path, capsys: pytest.CaptureFixture[str]
         pytest.skip("there is a CUDA device")
     assert main(["bench", str(spec), "--device", "cuda"]) == 2
     assert "there is no CUDA device here: --device cpu" in capsys.readouterr().err
-    assert question.device("auto") == "cpu"
+    assert question.device_called("auto") == "cpu"
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("builtins.__import__", missing)
     with pytest.raises(UsageError, match=r"needs PyTorch: `pip install netdsl\[torch\]`"):
-        question.device("auto")
+        question.device_called("auto")
 
 
 def test_open_sizes_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

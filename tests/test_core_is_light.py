@@ -34,14 +34,17 @@ def imported(code: str, stubs: Path, cache: Path | None = None) -> set[str]:
     report = (
         "\nimport json as _json, sys as _sys\nprint(_json.dumps(sorted({m.partition('.')[0] for m in _sys.modules})))"
     )
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stubs), str(ROOT), str(ROOT / "backends")])}
+    found = variables(stubs)
     if cache is not None:
-        variables["NETDSL_CACHE"] = str(cache)
-    done = subprocess.run(
-        [sys.executable, "-c", code + report], capture_output=True, text=True, env=variables, cwd=stubs
-    )
+        found["NETDSL_CACHE"] = str(cache)
+    done = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, env=found, cwd=stubs)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def variables(*folders: Path) -> dict[str, str]:
+    """The environment of a process that imports from these folders first, and then from this checkout."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*folders, ROOT, ROOT / "backends"]))}
 
 
 def command(*arguments: object) -> str:
@@ -76,6 +79,17 @@ def test_the_command_line_is_light(arguments: tuple[object, ...], stubs: Path) -
     modules = imported(command(*arguments), stubs)
     assert "netdsl" in modules
     assert not modules & set(HEAVY)
+
+
+def test_checking_imports_nothing_of_other_commands(tmp_path: Path) -> None:
+    code = command("check", GOOGLENET) + "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=variables())
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"netdsl.cli.arguments", "netdsl.cli.check", "netdsl.net"} <= modules
+    others = {f"netdsl.cli.{path.stem}" for path in (ROOT / "netdsl" / "cli").glob("[a-z]*.py")}
+    others -= {"netdsl.cli.arguments", "netdsl.cli.asked", "netdsl.cli.check"}
+    rooms = {"netdsl.backend", "netdsl.devices", "netdsl.layout", "netdsl.passes", "netdsl.table", "netdsl.writing"}
+    assert not modules & {*others, *rooms, "netdsl_torch", "netdsl_triton"}
 
 
 def test_checking_is_light_when_nothing_is_cached(stubs: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from netdsl.cli import build_parser, read_net
+from netdsl.cli.arguments import build_parser
+from netdsl.cli.asked import read_net
 from netdsl.diagnostic import CODES, WIDTH, Diagnostic, Label, SpecError, diagnose, render, use_colour
 from netdsl.net import Net, loads
 from netdsl.source import Source, Span

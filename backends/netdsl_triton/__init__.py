@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from torch import nn
 
@@ -69,6 +70,13 @@ class TritonBackend:
                 raise
             raise UsageError("PyTorch is not installed: `pip install netdsl[triton]`") from None
         return tune_here(net, batches, dtype, budget)
+
+    def bench(self, nets: Sequence[tuple[Net, tuple[Any, ...]]], target: Path | None, **options: Any) -> int:
+        """`netdsl bench` (docs/benchmarks.md). Raises UsageError where there is no PyTorch, or no such device."""
+        from netdsl_triton.bench import command, question
+
+        asked = [command.Asked(net, *arguments) for net, arguments in nets]
+        return command.bench(asked, question.of(**options), target)
 
     def load_weights(self, module: nn.Module, weights: Any, fresh: Iterable[str] = ()) -> None:
         """As the PyTorch backend: the parameters are the same."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import Device
+from netdsl.devices import dtype as known_dtype
 from netdsl.graph import Graph, Node
 from netdsl.ops import Op
 from netdsl.options import UsageError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from netdsl.net import Net
 
 FORMAT = 1
-DTYPES = ("fp32", "tf32", "fp16", "bf16")
 PLAIN = "pytorch"
 """What runs where no kernel claims an element, by name."""
 LAST_RESORTS = ("", "fallback")
@@ -197,8 +197,7 @@ def planned(
     net: Net, batch: int, dtype: str, device: Device, store: Store | None = None, fuel: int | None = None
 ) -> tuple[Graph[TensorType], Context, Plan]:
     """The flat graph, what the passes did with it, and the plan."""
-    if dtype not in DTYPES:
-        raise UsageError(f"there is no type {dtype!r} to compute in: known are {', '.join(DTYPES)}")
+    known_dtype(dtype)
     if batch < 1:
         raise UsageError(f"a batch has at least one sample, not {batch}")
     shapes = [sizes_of(net, name, shape) for name, shape in net.inputs.items()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from netdsl.devices import dtype
 from netdsl.diagnostic import nearest
 from netdsl.options import UsageError
 from netdsl.record import Record
@@ -14,7 +17,7 @@ BACKENDS = {
     "triton": "the triton backend of netdsl",
 }
 OURS = "triton"
-DTYPES = ("fp32", "tf32", "fp16", "bf16")
+DEVICES = ("auto", "cuda", "cpu")
 COMPILE_MODES = ("max-autotune", "reduce-overhead", "default")
 
 
@@ -47,7 +50,16 @@ class Question(Record):
     latency: bool = False
 
 
-def backends(text: str) -> tuple[str, ...]:
+def of(backends: str, batches: tuple[int, ...], dtype: str | None, device: str, **others: Any) -> Question:
+    """What the command line asks. Raises UsageError."""
+    found = device_called(device)
+    compile_mode = others.get("compile_mode", COMPILE_MODES[0])
+    if compile_mode not in COMPILE_MODES:
+        raise UsageError(f"there is no mode {compile_mode!r} of torch.compile: there are {', '.join(COMPILE_MODES)}")
+    return Question(names(backends), batches, dtype_called(dtype, found), found, **others)
+
+
+def names(text: str) -> tuple[str, ...]:
     """`torch,eager` → names, each once. Raises UsageError."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -58,7 +70,7 @@ def backends(text: str) -> tuple[str, ...]:
     return names
 
 
-def device(name: str) -> str:
+def device_called(name: str) -> str:
     """cuda or cpu, where `auto` is the better one there is. Raises UsageError where it is missing."""
     try:
         import torch
@@ -66,6 +78,8 @@ def device(name: str) -> str:
         if error.name != "torch":
             raise
         raise UsageError("a benchmark runs the networks, and needs PyTorch: `pip install netdsl[torch]`") from None
+    if name not in DEVICES:
+        raise UsageError(f"there is no device {name!r} to compare on: there are {', '.join(DEVICES)}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
@@ -73,8 +87,8 @@ def device(name: str) -> str:
     return name
 
 
-def dtype(name: str | None, device: str) -> str:
+def dtype_called(name: str | None, device: str) -> str:
     """The type of number: bf16 on CUDA and fp32 on a CPU, unless one is asked for. Raises UsageError."""
     if name == "tf32" and device != "cuda":
         raise UsageError("tf32 is a mode of CUDA devices: --dtype fp32 on a CPU")
-    return name or ("bf16" if device == "cuda" else "fp32")
+    return dtype(name) if name else "bf16" if device == "cuda" else "fp32"
