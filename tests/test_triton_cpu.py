@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,10 @@ from hypothesis import strategies as st
 import netdsl
 from netdsl.devices import DEVICES
 from netdsl.net import Net
+from netdsl.options import UsageError
 from netdsl.passes import Context, inline, optimise, retype
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 torch = pytest.importorskip("torch")
 
@@ -361,3 +366,41 @@ def test_what_has_no_rule_runs_as_pytorch_has_it() -> None:
     check(loads("input 8 x 10\nLSTM 6 -> RELU\n"))
     check(loads("input 8 x 6 x 6\nCONV 8 3x3 same -> IN affine -> UPSAMPLE 2 -> CONV 4 1x1\n"))
     check(loads("input 4 x 5 x 6 x 7\nCONV 4 3x3x3 same relu -> MAXPOOL 2x2x2 floor\n"))
+
+
+# --- the benchmark's page ---------------------------------------------------------------------------------------------
+
+
+def case(network: str, **ms: float | None) -> dict[str, Any]:
+    rows = [
+        {"backend": name, "status": "timed", "median_ms": value, "prepare_s": value}
+        if value is not None
+        else {"backend": name, "status": "failed"}
+        for name, value in ms.items()
+    ]
+    return {"network": network, "batch": 1, "results": rows}
+
+
+def test_the_table_of_the_page() -> None:
+    from cpu_inference import summary
+
+    lines = summary(
+        [
+            case("a", torch=30.0, folded=20.0, compile=12.0, triton=10.0),
+            case("b", torch=30.0, folded=8.0, compile=None, triton=10.0),
+            case("c", torch=30.0, folded=8.0, compile=9.0, triton=None),
+        ]
+    ).splitlines()
+    assert lines[1].split() == ["a", "1", "30.0", "20.0", "12.0", "10.0", "1.20", "3.00", "1"]
+    assert lines[2].split() == ["b", "1", "30.0", "8.0", "failed", "10.0", "0.80", "3.00", "-"]
+    assert lines[3].split() == ["c", "1", "30.0", "8.0", "9.0", "failed", "-", "-", "-"]
+    assert lines[4].split() == ["median", "1.00", "3.00", "1"]
+
+
+def test_a_file_that_is_no_result(tmp_path: Path) -> None:
+    from cpu_inference import write_page
+
+    (tmp_path / "a.json").write_text("{}")
+    for name in ("a.json", "missing.json"):
+        with pytest.raises(UsageError, match=f"{name} is no result of this script"):
+            write_page([str(tmp_path / name)])

@@ -80,7 +80,7 @@ def run(case: Case, net: Net, question: Question, batch: int, say: Callable[[str
         case["results"] = list(rows.values())
     say(f"{net.name}, batch {batch}: timing")
     actions = {name: (lambda i, call=call: call(*scene.inputs[i % len(scene.inputs)])) for name, call in calls.items()}
-    times = alternating(actions, len(scene.inputs), question.device, question.seconds, question.repeats)
+    times = alternating(actions, len(scene.inputs), question.device, question.seconds, question.repeats, question.clock)
     for name, found in times.items():
         if isinstance(found, Times):
             again, _ = errors(flat(calls[name](*scene.inputs[0])), reference)

@@ -34,6 +34,7 @@ class Question(Record):
     tune_budget     seconds for that, what matters most first; None: until all are timed
     compile_mode    the mode of torch.compile on CUDA
     prepare_limit   seconds after which building a row is given up
+    clock           wall, or process: on a CPU the time that this process had, for one thread beside other work
     latency         whether compile times are measured too, cold and warm, in processes of their own
     """
 
@@ -47,6 +48,7 @@ class Question(Record):
     tune_budget: float | None = None
     compile_mode: str = "max-autotune"
     prepare_limit: float = 600.0
+    clock: str = "wall"
     latency: bool = False
 
 

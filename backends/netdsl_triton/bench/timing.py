@@ -16,6 +16,7 @@ Action = Callable[[int], object]
 SAMPLE = {"cuda": 0.02, "cpu": 0.01}
 """A sample lasts about so many seconds: as many calls as fit."""
 MAX_CALLS = 500
+CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
 FEWEST, MOST = 5, 200
 """Samples of each action, unless their number is given."""
 
@@ -42,14 +43,15 @@ class Times(Record):
 
 
 def alternating(
-    actions: Mapping[str, Action], inputs: int, device: str, seconds: float, repeats: int | None
+    actions: Mapping[str, Action], inputs: int, device: str, seconds: float, repeats: int | None, clock: str = "wall"
 ) -> dict[str, Times | Exception]:
     """The times of each action, sampled in turns; the inputs 0, 1, … are taken in turns, too.
 
-    What fails on the way is left out from then on, and its exception is the result.
+    `clock` is one of CLOCKS, for what runs on a CPU. What fails on the way is left out from then on, and its exception
+    is the result.
     """
     found: dict[str, Times | Exception] = {}
-    runs = {name: Run(action, inputs, device) for name, action in actions.items()}
+    runs = {name: Run(action, inputs, device, clock) for name, action in actions.items()}
 
     def attempt(name: str, step: Callable[[Run], None]) -> None:
         if name not in found:
@@ -71,7 +73,8 @@ def alternating(
 class Run:
     """The samples of one action so far. Mutable: it is what the turns fill."""
 
-    def __init__(self, action: Action, inputs: int, device: str) -> None:
+    def __init__(self, action: Action, inputs: int, device: str, clock: str = "wall") -> None:
+        self.clock = CLOCKS[clock]
         self.action, self.inputs, self.device = action, inputs, device
         self.calls, self.lasts, self.turn = 1, 0.0, 0
         self.samples: list[float] = []
@@ -85,12 +88,14 @@ class Run:
 
     def sample(self) -> None:
         self.samples.append(self.call(self.calls))
-        self.alone.append(alone(self.action, self.turn % self.inputs, self.device))
+        self.alone.append(alone(self.action, self.turn % self.inputs, self.device, self.clock))
 
     def call(self, calls: int) -> float:
         """Seconds for one of so many calls."""
         self.turn += 1
-        return (on_cuda if self.device == "cuda" else on_cpu)(self.action, self.turn, calls, self.inputs)
+        if self.device == "cuda":
+            return on_cuda(self.action, self.turn, calls, self.inputs)
+        return on_cpu(self.action, self.turn, calls, self.inputs, self.clock)
 
     def times(self) -> Times:
         return Times(tuple(self.samples), self.calls, statistics.median(self.alone))
@@ -110,23 +115,23 @@ def on_cuda(action: Action, first: int, calls: int, inputs: int) -> float:
     return float(start.elapsed_time(end)) / 1e3 / calls
 
 
-def on_cpu(action: Action, first: int, calls: int, inputs: int) -> float:
+def on_cpu(action: Action, first: int, calls: int, inputs: int, clock: Callable[[], float]) -> float:
     kept = action(first % inputs) if calls > 1 else None  # the caches hold what others left
-    start = time.perf_counter()
+    start = clock()
     for i in range(calls):
         kept = action((first + i) % inputs)
-    took = time.perf_counter() - start
+    took = clock() - start
     del kept
     return took / calls
 
 
-def alone(action: Action, input: int, device: str) -> float:
+def alone(action: Action, input: int, device: str, clock: Callable[[], float]) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = clock()
     kept = action(input)
     if device == "cuda":
         torch.cuda.synchronize()
-    took = time.perf_counter() - start
+    took = clock() - start
     del kept
     return took

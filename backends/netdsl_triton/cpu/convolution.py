@@ -16,7 +16,7 @@ from netdsl.passes.fused import FusedConv, Head, Step, concrete
 from netdsl_triton.cpu.bind import Bound, Make, Site, channels_last, has_onednn, shape_of
 from netdsl_triton.cpu.steps import finished, in_place, written
 
-SMALL = 3_000_000
+SMALL = 5_000_000
 """Multiply-accumulates up to which a matrix product goes to BLAS: oneDNN's calls take some 20 µs longer."""
 
 Attribute = tuple[str, list[float], str]
@@ -58,9 +58,11 @@ def conv(site: Site) -> Bound:
 
 
 def small_product(op: FusedConv, site: Site) -> bool:
-    pixels = site.samples * shape_of(site.output)[1] * shape_of(site.output)[2] if len(op.kernel) == 2 else 0
-    macs = pixels * op.out_channels * concrete(site.inputs[0].channels)
-    return len(op.kernel) == 2 and op.is_gemm and (macs <= SMALL) and site.dtype == torch.float32
+    """Whether it is a matrix product over pixels, perhaps over every second one, that does not take long."""
+    if len(op.kernel) != 2 or set(op.kernel) != {1} or op.groups > 1 or any(map(any, op.padding)):
+        return False
+    macs = site.samples * concrete(op.macs(site.inputs, site.output))
+    return macs <= SMALL and site.dtype == torch.float32
 
 
 def product(site: Site) -> Bound:
@@ -70,16 +72,31 @@ def product(site: Site) -> Bound:
     c, k = concrete(site.inputs[0].channels), op.out_channels
     weight = site.weights["weight"].reshape(k, c).t().contiguous()
     bias = site.weights.get("bias")
+    down, right = op.stride
+
+    def rows(x: Tensor) -> Tensor:
+        if down > 1 or right > 1:
+            x = x[:, :, ::down, ::right]
+        return x.permute(0, 2, 3, 1).reshape(-1, c)
 
     def write(out: Tensor, x: Tensor, *others: Tensor) -> None:
         y = out.permute(0, 2, 3, 1).view(-1, k)
-        rows = x.permute(0, 2, 3, 1).reshape(-1, c)
         if bias is None:
-            torch.mm(rows, weight, out=y)
+            torch.mm(rows(x), weight, out=y)
         else:
-            torch.addmm(bias, rows, weight, out=y)
+            torch.addmm(bias, rows(x), weight, out=y)
 
-    return Bound(write=written(write, in_place(site, op.epilogue)))
+    steps = op.epilogue
+    at = steps[0].input if steps and steps[0].kind == "add" else 0
+    if bias is None and at in site.free - {0}:
+
+        def into(*inputs: Tensor) -> Tensor:
+            sums = inputs[at]
+            sums.permute(0, 2, 3, 1).view(-1, k).addmm_(rows(inputs[0]), weight)
+            return sums
+
+        return Bound(make=finished(into, in_place(site, steps, 1)))
+    return Bound(write=written(write, in_place(site, steps)))
 
 
 def symmetric(op: FusedConv) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -11,37 +9,46 @@ from netdsl.ops.normalisation import LRN
 from netdsl.passes.fused import concrete
 from netdsl_triton.cpu.bind import Bound, Site
 
-
-def power(beta: float) -> Callable[[Tensor], Tensor]:
-    """u → u^(-β) in place, by roots where β is a multiple of a quarter."""
-    if beta == 0.5:
-        return torch.rsqrt_
-    if beta == 0.75:
-        return lambda u: u.sqrt_().mul_(u.sqrt()).reciprocal_()
-    if beta == 1:
-        return torch.reciprocal_
-    return lambda u: u.pow_(-beta)
+BLOCK = 1 << 16
+"""Elements that are done at a time: what is between input and output stays in the cache."""
 
 
 def lrn(site: Site) -> Bound:
-    """y = x·(k + α·Σ x²)^(-β), the sum over n channels, from n//2 below on."""
+    """y = x/(k + α·Σ x²)^β, the sum over n channels, from n//2 below on."""
     op = site.op
     assert isinstance(op, LRN)
     c, n = concrete(site.output.channels), op.n
-    before = n // 2
-    shrink = power(float(op.beta))
-    alpha, k = float(op.alpha), float(op.k)
+    k = torch.tensor(float(op.k), dtype=site.dtype)
+    alpha, beta = float(op.alpha), float(op.beta)
+    rows = max(1, BLOCK // (c + n))
+
+    def block(out: Tensor, x: Tensor, squares: Tensor) -> None:
+        torch.mul(x, x, out=squares[:, n // 2 : n // 2 + c])
+        u = torch.add(k, window_sums(squares, n, c), alpha=alpha)
+        torch.div(x, power(u, beta), out=out)
 
     def write(out: Tensor, x: Tensor) -> None:
-        for sample in range(x.shape[0]):
-            a = x[sample : sample + 1].movedim(1, -1)
-            squares = torch.zeros((*a.shape[:-1], c + n - 1), dtype=x.dtype)
-            torch.mul(a, a, out=squares[..., before : before + c])
-            sums = window_sums(squares, n, c)
-            u = shrink(torch.mul(sums, alpha).add_(k))
-            torch.mul(a, u, out=out[sample : sample + 1].movedim(1, -1))
+        pixels, found = x.movedim(1, -1).reshape(-1, c), out.movedim(1, -1)
+        dense = found.is_contiguous()
+        target = found.view(-1, c) if dense else torch.empty_like(pixels)
+        squares = torch.zeros((min(rows, len(pixels)), c + n - 1), dtype=x.dtype)
+        for start in range(0, len(pixels), rows):
+            part = pixels[start : start + rows]
+            block(target[start : start + rows], part, squares[: len(part)])
+        if not dense:
+            found.copy_(target.view(found.shape))
 
     return Bound(write=write)
+
+
+def power(u: Tensor, beta: float) -> Tensor:
+    """u^β, of memory that may be overwritten; by roots where β is three quarters or a half."""
+    if beta == 0.5:
+        return u.sqrt_()
+    if beta == 0.75:
+        root = u.sqrt_()
+        return root.mul_(root.sqrt())
+    return u if beta == 1 else u.pow_(beta)
 
 
 def window_sums(x: Tensor, n: int, count: int) -> Tensor:

@@ -20,7 +20,7 @@ from netdsl.record import Record
 from netdsl.types import TensorType
 from netdsl_triton.cpu.clamp import Clamp
 
-CACHE = 6 << 20
+CACHE = 16 << 20
 """Bytes that the inputs and outputs of one element may have."""
 READS_SLICES = (Clamp, Pointwise, FusedPool, FusedMean, Head, Concat, Channels)
 """Ops that read a slice of channels as fast as a tensor of its own. Convolutions copy it first."""
