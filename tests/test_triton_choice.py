@@ -23,11 +23,13 @@ from netdsl_triton import reference, timing
 from netdsl_triton import store as stores
 from netdsl_triton.choose import candidates, choose, chooser
 from netdsl_triton.kernels.base import Config
+from netdsl_triton.measure import MISSES, DeviceLost, compared
 from netdsl_triton.progress import Progress, line
 from netdsl_triton.store import Machine, Result, Store, machine, task_key
 from netdsl_triton.task import Task, View
+from netdsl_triton.tensors import Tensors, random_tensors
 from netdsl_triton.timing import DeviceTimer, HostTimer, Hung
-from netdsl_triton.tune import MISSES, DeviceLost, Tensors, compared, random_tensors, tune_tasks
+from netdsl_triton.tune import tune_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 H200 = DEVICES["h200"]

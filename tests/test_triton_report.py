@@ -19,7 +19,8 @@ from netdsl.options import UsageError
 from netdsl.passes.fused import FusedConv
 from netdsl_triton import kernels as registry
 from netdsl_triton.kernels.base import Config
-from netdsl_triton.report import Report, explain, planned, table
+from netdsl_triton.report import Report, explain, planned
+from netdsl_triton.report_text import table
 from netdsl_triton.store import Machine, Result, Store
 from netdsl_triton.task import Task
 
