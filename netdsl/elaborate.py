@@ -6,8 +6,6 @@ that fails has type Unknown and is left out; what depends on it stays silent, so
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from fractions import Fraction
 
 from netdsl import tree as t
@@ -310,10 +308,3 @@ def _bare(expr: t.Call, op: type[Op]) -> str:
         number = isinstance(arg, t.Number | t.Name)
         words.append(forms.pop(0).format(arg.span.text) if number and forms else arg.span.text)
     return " ".join(words)
-
-
-def unlimited_recursion() -> Callable[[], None]:
-    """Python's own limit counts frames, ours counts calls of blocks: room for ours. Returns what restores it."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, 40_000))
-    return lambda: sys.setrecursionlimit(before)

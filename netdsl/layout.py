@@ -14,11 +14,11 @@ from netdsl import format as f
 from netdsl import tree as t
 from netdsl.columns import GAP, Line, aligned
 from netdsl.diagnostic import Diagnostic, diagnose
-from netdsl.elaborate import unlimited_recursion
 from netdsl.format import Place, expression
 from netdsl.garbage import collection_paused
 from netdsl.parse import MAX_LENGTH, parse
 from netdsl.record import Record
+from netdsl.recursion import deep_recursion
 from netdsl.source import Source, Span
 
 WIDTH = 120
@@ -33,13 +33,10 @@ def layout(source: Source, width: int = WIDTH) -> tuple[str | None, list[Diagnos
     file, faults = parse(Source(source.name, text, source.own))
     if not file.whole or any(fault.severity == "error" for fault in faults):
         return None, faults
-    restore = unlimited_recursion()
-    try:
+    with deep_recursion():
         writer = Writer(text, width)
         writer.file(file)
         out = aligned(writer.lines, width)
-    finally:
-        restore()
     if len(out) > MAX_LENGTH:
         message = f"formatted, the file would have {len(out):,} characters, more than {MAX_LENGTH:,}"
         return None, [diagnose("E0403", message, (Span(source, 0, 1),))]

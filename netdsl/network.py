@@ -12,7 +12,6 @@ from netdsl.apply import MAX_UNROLLED
 from netdsl.bind import Binder, Bound, Failed
 from netdsl.build import Builder, Element, Names, Tensor
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
-from netdsl.elaborate import unlimited_recursion
 from netdsl.graph import Call, Graph, bodies, size_unrolled
 from netdsl.ops import BY_SPELLING, Op
 from netdsl.options import Options, UsageError
@@ -20,6 +19,7 @@ from netdsl.plan import Planner
 from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
 from netdsl.prove import Prover, nearest_sizes
 from netdsl.record import Record
+from netdsl.recursion import deep_recursion
 from netdsl.size import Formula, Size, Traced, symbol, symbols
 from netdsl.source import Span
 from netdsl.types import UNKNOWN, Draft, TensorType
@@ -43,29 +43,28 @@ def elaborate(
     A net whose input is replaced is first proven as written, because its assertions speak of the sizes it declares.
     """
     faults: list[Diagnostic] = []
-    restore = unlimited_recursion()
     try:
-        if options.inputs:
-            written = Network(program, faults, Options(options.params), check_assertions)
-            written.build(name)
-            errors = [d for d in faults if d.severity == "error"]
-            if any(d.code != "E0308" for d in errors):
-                return None, faults
-            faults.clear()
-            if errors:  # what is missing is a size, and here it is
-                return Network(program, faults, options, check_assertions).build(name), faults
-            if not written.prove.domains:  # sizes are replaced, not filled in: what the text asserts is about others
-                network = Network(program, faults, options, False)
-                return network.build(name), faults
-            faults.extend(unfit(written, options))
-            if faults:
-                return None, faults
-        network = Network(program, faults, options, check_assertions)
-        return network.build(name), faults
+        with deep_recursion():
+            if options.inputs:
+                written = Network(program, faults, Options(options.params), check_assertions)
+                written.build(name)
+                errors = [d for d in faults if d.severity == "error"]
+                if any(d.code != "E0308" for d in errors):
+                    return None, faults
+                faults.clear()
+                if errors:  # what is missing is a size, and here it is
+                    return Network(program, faults, options, check_assertions).build(name), faults
+                # sizes are replaced, not filled in: what the text asserts is about others
+                if not written.prove.domains:
+                    network = Network(program, faults, options, False)
+                    return network.build(name), faults
+                faults.extend(unfit(written, options))
+                if faults:
+                    return None, faults
+            network = Network(program, faults, options, check_assertions)
+            return network.build(name), faults
     except Stop as stop:
         return None, [*faults, stop.diagnostic]
-    finally:
-        restore()
 
 
 def unfit(network: Network, options: Options) -> list[Diagnostic]:

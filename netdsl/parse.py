@@ -18,6 +18,7 @@ from netdsl import treebuilder
 from netdsl.cache import fetch, keep
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.lalr import Tables, Unsupported, read, tables_of
+from netdsl.recursion import deep_recursion
 from netdsl.source import Source, Span
 from netdsl.syntaxerror import BRACKETS, statement_around, syntax_error
 from netdsl.treebuilder import TreeBuilder
@@ -68,7 +69,8 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
     if too_deep is not None:
         return t.File(source, (), whole=False), [*errors, _nesting(source, too_deep)]
     build = TreeBuilder(source)
-    tree = t.File(source, tuple([build(item) for item in items]), whole=not errors)
+    with deep_recursion():
+        tree = t.File(source, tuple([build(item) for item in items]), whole=not errors)
     faults = errors + build.faults
     if name and not faults:
         keep(name, lambda file: _store_tree(file, tree))

@@ -41,6 +41,7 @@ NESTED = [
     Case("50,000 calls in one another", "E0103", net("f(" * 50_000 + "RELU" + ")" * 50_000)),
     Case("20,000 conditions in one another", "E0103", net("if 1 == 1 then RELU else " * 20_000 + "RELU")),
     Case("20,000 loops in one another", "E0103", net("for i in 1..2 do " * 20_000 + "RELU")),
+    Case("700 signs", "", net(f"CONV ({'-' * 700}1)")),
     Case("100,000 signs", "E0103", net(f"CONV ({'-' * 100_000}1)")),
     Case("100,000 times `not`", "E0103", net("if " + "not " * 100_000 + "1 == 1 then RELU else RELU")),
     Case("parentheses across lines", "E0103", net("(\n" * 100_000 + "RELU" + "\n)" * 100_000)),
