@@ -14,9 +14,9 @@ from netdsl.devices import DEVICES, Device
 from netdsl.passes.fused import UNARY, Step
 from netdsl.passes.recipe import Parameter
 from netdsl_triton import reference
+from netdsl_triton.dtypes import DTYPES
 from netdsl_triton.task import Task, View
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 SENTINEL = 12345.0
 H200 = DEVICES["h200"]
 

@@ -27,7 +27,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from netdsl_triton.cpu import CpuProgram, plan  # noqa: E402
-from netdsl_triton.program import NAMES  # noqa: E402
+from netdsl_triton.dtypes import NAMES  # noqa: E402
 
 
 def loads(text: str, **options: Any) -> Net:

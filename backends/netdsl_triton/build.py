@@ -12,7 +12,8 @@ from netdsl import serial
 from netdsl.net import Net
 from netdsl_torch import BACKEND as TORCH
 from netdsl_torch.paths import flat
-from netdsl_triton.module import FusedModule, options_of
+from netdsl_triton.module import FusedModule
+from netdsl_triton.options import options_of
 
 
 def build(net: Net, **options: Any) -> FusedModule:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from netdsl.devices import Device
-from netdsl.passes.fused import concrete
-from netdsl.types import TensorType
 from netdsl_triton import kernels as registry
 from netdsl_triton.kernels.base import Candidate, Choice, Kernel
 from netdsl_triton.store import Result, Store, task_key
@@ -103,9 +101,7 @@ def unclaimed(
     task: Task, device: Device, failed: tuple[Candidate, ...] = (), refused: dict[str, str] | None = None
 ) -> Choice:
     """Runs as the PyTorch backend has it; predicted as one kernel."""
-    moved = sum(view.bytes for view in task.inputs) + task.output.bytes
     dtype = task.output.dtype if task.output.dtype in device.flops else "fp32"
-    macs = task.op.macs(tuple([TensorType(view.shape) for view in task.inputs]), TensorType(task.output.shape))
-    seconds = device.seconds(task.output.batch * concrete(macs), moved, dtype)
+    seconds = device.seconds(task.macs, task.bytes, dtype)
     reason = "every kernel failed on this machine" if failed else "no kernel claims it"
     return Choice("", {}, seconds, rivals=failed, refused=refused or {}, reason=reason)

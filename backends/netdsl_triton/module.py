@@ -32,10 +32,13 @@ from netdsl.record import Record
 from netdsl.types import TensorType
 from netdsl_triton.choose import chooser
 from netdsl_triton.device import interpreted, rates_of, triton_missing
+from netdsl_triton.dtypes import NAMES
 from netdsl_triton.graphs import Recorder
 from netdsl_triton.notes import Notes
+from netdsl_triton.options import Options, options_of
 from netdsl_triton.plan import NotPlanned, Plan, plan
-from netdsl_triton.program import NAMES, Program, ordinary
+from netdsl_triton.program import Program, ordinary
+from netdsl_triton.signature import Signature, tf32_allowed
 from netdsl_triton.store import Store, machine
 from netdsl_triton.tune import Tuned, tune_plan
 from netdsl_triton.watch import Watch, structure
@@ -49,85 +52,12 @@ GRADIENTS = (
     "call it under `torch.inference_mode()` for the fused kernels"
 )
 TRAINING = "in training the network runs as PyTorch has it: `.eval()` gives the fused kernels"
-
-
-class Options(Record):
-    """What can be asked for beyond the network.
-
-    tune        whether kernels are chosen by timing them on the device, once; else the cost model chooses
-    graphs      whether launches are recorded as a CUDA graph
-    programs    how many signatures are kept; the one that was not used for longest makes room
-    batches     the sizes of batches that programs are made for; others are padded up to the next. Empty: each size
-                has a program of its own at first, and from the fifth on they are padded to powers of two
-    fuel        how many rewrites of the graph may happen: halving it finds one that is wrong
-    """
-
-    tune: bool = False
-    graphs: bool = True
-    programs: int = 8
-    batches: tuple[int, ...] = ()
-    fuel: int | None = None
-
-
 EXACT_BATCHES = 4
 """So many sizes of batches have a program of their own, for inputs that otherwise agree."""
 MOST_SHAPES = 1000
 """Of so many kinds of inputs it is remembered which sizes of batches came."""
 
-
-def options_of(given: dict[str, Any]) -> Options:
-    """Raises UsageError for what is no option, or no value of one."""
-    unknown = next((name for name in given if name not in Options.fields), None)
-    if unknown is not None:
-        raise UsageError(f"the triton backend has no option {unknown!r}: there are {', '.join(Options.fields)}")
-    options = Options(**given)
-    batches: Any = options.batches
-    if not isinstance(batches, Sequence) or not all(is_count(n) for n in batches):
-        raise UsageError(f"batches are whole numbers from 1 on, not {batches!r}")
-    for name in ("tune", "graphs"):
-        if not isinstance(getattr(options, name), bool):
-            raise UsageError(f"{name} is True or False, not {getattr(options, name)!r}")
-    if not is_count(options.programs):
-        raise UsageError(f"programs is a whole number from 1 on, not {options.programs!r}")
-    if options.fuel is not None and not (options.fuel == 0 or is_count(options.fuel)):
-        raise UsageError(f"fuel is a whole number from 0 on, or None, not {options.fuel!r}")
-    return options.replace(batches=tuple(sorted(set(batches))))
-
-
-def is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-class Signature(Record):
-    """What a program is made for.
-
-    shapes      of the inputs, without the batch axis
-    dtype       of the values: that of the inputs, or that of autocast
-    tf32        whether convolutions, and matrix products, may round fp32 to it
-    """
-
-    batch: int
-    shapes: tuple[tuple[int, ...], ...]
-    dtype: torch.dtype
-    device: torch.device
-    tf32: tuple[bool, bool]
-
-    def __str__(self) -> str:
-        shapes = ", ".join(" x ".join(map(str, (self.batch, *shape))) for shape in self.shapes)
-        return f"{shapes}, {NAMES.get(self.dtype, str(self.dtype))}, {self.device}"
-
-
 Runs = Callable[..., tuple[Tensor, ...]]
-
-
-def tf32_allowed() -> tuple[bool, bool]:
-    """Whether convolutions and matrix products may round fp32 to tf32, as `torch.backends` says."""
-    backends = torch.backends
-    try:
-        return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32
-    except RuntimeError:  # the newer switches were used: they say it each for itself
-        conv: Any = backends.cudnn.conv  # type: ignore[attr-defined]
-        return conv.fp32_precision == "tf32", backends.cuda.matmul.fp32_precision == "tf32"
 
 
 class Unable(Record):

@@ -20,7 +20,7 @@ from netdsl.graph import Graph
 from netdsl.ops import Concat, Op
 from netdsl.ops.linear import Flatten
 from netdsl.ops.sequence import Embedding
-from netdsl.passes.fused import Absorbing, Channels, Pointwise
+from netdsl.passes.fused import Channels, Pointwise
 from netdsl.record import Record
 from netdsl.types import TensorType
 from netdsl_triton.choose import registered, unclaimed
@@ -57,21 +57,12 @@ class Stage(Record):
     def bytes(self) -> int:
         """What it moves at least: inputs and weights once, the output once."""
         read = {value: view.bytes for value, view in zip(self.inputs, self.task.inputs)}
-        return sum(read.values()) + self.task.output.bytes + self.weight_bytes
+        return sum(read.values()) + self.task.output.bytes + self.task.weight_bytes
 
     @property
     def is_tunable(self) -> bool:
-        """Whether kernels were asked: they never are where an element has weights that are no recipes."""
-        types = tuple([TensorType(view.shape) for view in self.task.inputs])
-        return isinstance(self.task.op, Absorbing) or not self.task.op.weights(types)
-
-    @property
-    def weight_bytes(self) -> int:
-        op, each = self.task.op, BYTES[self.task.output.dtype]
-        if isinstance(op, Absorbing):
-            return each * sum(recipe.size for recipe in op.weight_recipes().values())
-        types = tuple([TensorType(view.shape) for view in self.task.inputs])
-        return each * sum(weight.size for weight in op.weights(types))
+        """Whether kernels were asked."""
+        return not self.task.has_own_weights
 
 
 class Buffer(Record):
@@ -295,8 +286,7 @@ class Planner:
     def stage(self, value: int, op: Op, inputs: tuple[int, ...], output: View) -> Stage:
         tf32 = self.tf32[0] if getattr(op, "kernel", ()) else self.tf32[1]
         task = Task(op, tuple([self.view(x) for x in inputs]), output, tf32 and self.dtype == "fp32")
-        own = not isinstance(op, Absorbing) and op.weights(tuple([self.types[x] for x in inputs]))
-        choice = unclaimed(task, self.device) if own else self.choose(task, self.device)
+        choice = unclaimed(task, self.device) if task.has_own_weights else self.choose(task, self.device)
         return Stage(self.name(value), task, choice, inputs, value, value - self.first)
 
     # --- memory ---------------------------------------------------------------------------------------------------

@@ -22,15 +22,13 @@ from netdsl.types import TensorType
 from netdsl_torch.single import function_of
 from netdsl_triton import reference
 from netdsl_triton.choose import registered
+from netdsl_triton.dtypes import DTYPES
 from netdsl_triton.fold import State, fold
 from netdsl_triton.graphs import Recorder, Recording
 from netdsl_triton.kernels.base import Launch
 from netdsl_triton.plan import Plan, Stage
 from netdsl_triton.task import View
 from netdsl_triton.timing import compile_together
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int64": torch.int64}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Program:

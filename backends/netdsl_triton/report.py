@@ -27,7 +27,6 @@ from netdsl_triton.choose import chooser
 from netdsl_triton.kernels.base import Candidate, Choice
 from netdsl_triton.plan import NotPlanned, Plan, Stage, plan
 from netdsl_triton.store import Machine, Store
-from netdsl_triton.task import Task
 
 if TYPE_CHECKING:
     from netdsl.net import Net
@@ -212,14 +211,9 @@ def planned(
 
 
 def _work(stage: Stage, elements: tuple[str, ...], device: Device, dtype: str) -> Work:
-    macs = macs_of(stage.task)
+    macs = stage.task.macs
     floor = max(2 * macs / device.flops[dtype], stage.bytes / device.bandwidth)
     return Work(stage.name, elements, stage.choice, macs, stage.bytes, floor)
-
-
-def macs_of(task: Task) -> int:
-    types = tuple([TensorType(view.shape) for view in task.inputs])
-    return task.output.batch * concrete(task.op.macs(types, TensorType(task.output.shape)))
 
 
 # --- elements ------------------------------------------------------------------------------------------------------

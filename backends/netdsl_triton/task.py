@@ -10,7 +10,10 @@ import math
 
 from netdsl.devices import BYTES
 from netdsl.ops import Op
+from netdsl.passes.cost import weights
+from netdsl.passes.fused import Absorbing, concrete
 from netdsl.record import Record
+from netdsl.types import TensorType
 
 
 class View(Record):
@@ -60,3 +63,28 @@ class Task(Record):
     output: View
     allow_tf32: bool = False
     """Whether fp32 products may be rounded to tf32, as `torch.backends` says."""
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        """Of the inputs, without the batch."""
+        return tuple([TensorType(view.shape) for view in self.inputs])
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, over the batch."""
+        return self.output.batch * concrete(self.op.macs(self.types, TensorType(self.output.shape)))
+
+    @property
+    def bytes(self) -> int:
+        """What has to be moved to read each input and write the output once; without weights."""
+        return sum(view.bytes for view in self.inputs) + self.output.bytes
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of its weights, in the type of the output."""
+        return weights(self.op, self.types) * BYTES[self.output.dtype]
+
+    @property
+    def has_own_weights(self) -> bool:
+        """Whether it has weights that are no recipes: then its PyTorch module runs it."""
+        return not isinstance(self.op, Absorbing) and bool(self.op.weights(self.types))

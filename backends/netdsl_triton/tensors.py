@@ -10,8 +10,7 @@ from torch import Tensor
 
 from netdsl.passes.fused import Absorbing
 from netdsl.record import Record
-from netdsl.types import TensorType
-from netdsl_triton.program import DTYPES
+from netdsl_triton.dtypes import DTYPES
 from netdsl_triton.task import Task, View
 
 
@@ -47,7 +46,7 @@ def random_tensors(task: Task, device: torch.device, seed: int = 0) -> Tensors:
             values = torch.randn(recipe.dims, generator=generator, device=device) / math.sqrt(fan)
             # as those of a norm are: of either sign, and away from 0
             weights[name] = values / 4 + torch.where(values > -1.3, 1.0, -1.0) if name in scales else values
-    elif task.op.weights(tuple([TensorType(view.shape) for view in task.inputs])):
+    elif task.has_own_weights:
         raise ValueError(f"{task.op.name} has weights of its own")
     buffers = [_buffer(view, device, generator) for view in task.inputs]
     inputs = tuple([_slice(buffer, view) for buffer, view in zip(buffers, task.inputs)])

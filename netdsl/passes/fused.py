@@ -19,7 +19,7 @@ LRN, concatenations and whatever no pass knows stay what they were.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from netdsl.ops import Op
 from netdsl.ops.base import Elementwise
@@ -226,7 +226,3 @@ def concrete(size: Size) -> int:
     """A size in a graph for definite inputs."""
     assert isinstance(size, int), size
     return int(size)
-
-
-def is_fused(op: Any) -> bool:
-    return isinstance(op, Absorbing | Channels)

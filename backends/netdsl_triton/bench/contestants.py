@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from netdsl.net import Net
 from netdsl.passes import inline
 from netdsl_triton.bench.question import BACKENDS, Question
+from netdsl_triton.dtypes import DTYPES
 from netdsl_triton.module import FusedModule
 
-TORCH_TYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 Inputs = tuple[Tensor, ...]
 Call = Callable[..., Any]
 
@@ -27,7 +27,7 @@ class Scene:
 
     def __init__(self, net: Net, question: Question, batch: int, seed: int = 0) -> None:
         self.net, self.question, self.batch = net, question, batch
-        self.type, self.device = TORCH_TYPES[question.dtype], torch.device(question.device)
+        self.type, self.device = DTYPES[question.dtype], torch.device(question.device)
         torch.manual_seed(seed)
         self.module = net.compile("torch").eval()
         randomise(self.module, sample_inputs(net, 4))

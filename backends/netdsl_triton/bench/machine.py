@@ -18,6 +18,7 @@ import torch
 
 from netdsl import __version__
 from netdsl.devices import DEVICES, Device
+from netdsl_triton.dtypes import DTYPES
 
 CLOCKS = ("clocks.sm", "clocks.mem", "clocks.max.sm", "power.draw", "temperature.gpu", "utilization.gpu")
 
@@ -113,10 +114,8 @@ def rates(device: str, dtype: str) -> tuple[Device, str]:
 
 def matrix_rate(device: str, dtype: str) -> float:
     """Operations per second of a square matrix product on random data."""
-    from netdsl_triton.bench.contestants import TORCH_TYPES
-
     size = 8192 if device == "cuda" else 1024
-    a, b = (torch.randn(size, size, device=device).to(TORCH_TYPES[dtype]) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device).to(DTYPES[dtype]) for _ in range(2))
     return 2 * size**3 / shortest(lambda: a @ b, device)
 
 

@@ -133,9 +133,9 @@ def clamp_form(s: Tensor, t: Tensor, dtype: str) -> tuple[Tensor, Tensor, Tensor
 
 
 def in_type(x: Tensor, dtype: str) -> Tensor:
-    import torch
+    from netdsl_triton.dtypes import DTYPES
 
-    return x.to({"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[dtype])
+    return x.to(DTYPES[dtype])
 
 
 def padded(matrix: Tensor, blocks: tuple[int, ...]) -> Tensor:
@@ -361,4 +361,4 @@ def power_of_two(value: int) -> int:
 def moved_bytes(task: Task, weights: int) -> float:
     """Bytes that must move once: every input, the output, so many weights."""
     size = BYTES[task.output.dtype]
-    return sum(view.bytes for view in task.inputs) + task.output.bytes + float(weights * size)
+    return task.bytes + float(weights * size)

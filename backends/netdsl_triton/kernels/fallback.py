@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from netdsl.devices import BYTES, Device
+from netdsl.devices import Device
 from netdsl.passes.fused import Absorbing, Channels
-from netdsl.types import TensorType
 from netdsl_triton.kernels.base import Compilation, Config, Launch
 from netdsl_triton.kernels.common import in_type
-from netdsl_triton.task import Task, View
+from netdsl_triton.task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,19 +27,15 @@ class Fallback:
     def claims(self, task: Task, device: Device) -> str:
         if device.arch[0] == "cpu":
             return "a CPU has a program of its own"
-        return "it has weights that are no recipes" if task.op.weights(_types(task.inputs)) else ""
+        return "it has weights that are no recipes" if task.has_own_weights else ""
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         return [{}]
 
     def seconds(self, task: Task, config: Config, device: Device) -> float:
         """Each step, and the copy at the end, reads and writes everything; and nothing of it was made for this task."""
-        op, y = task.op, task.output
-        macs = op.macs(_types(task.inputs), *_types([y]))
-        assert isinstance(macs, int)
-        weights = sum(recipe.size for recipe in op.weight_recipes().values()) if isinstance(op, Absorbing) else 0
-        moved = sum(view.bytes for view in (*task.inputs, y)) + weights * BYTES[y.dtype]
-        first = device.seconds(y.batch * macs, moved, y.dtype)
+        y = task.output
+        first = device.seconds(task.macs, task.bytes + task.weight_bytes, y.dtype)
         return SLOWER * (first + (self.launches(task, config) - 1) * device.seconds(0, 2 * y.bytes, y.dtype))
 
     def launches(self, task: Task, config: Config) -> int:
@@ -59,7 +54,7 @@ class Fallback:
         from netdsl_triton import reference
 
         if not isinstance(task.op, Absorbing | Channels):
-            function = function_of(task.op, _types(task.inputs))
+            function = function_of(task.op, task.types)
             return lambda: _copy(function(*inputs), output)
         names = list(task.op.weight_recipes()) if isinstance(task.op, Absorbing) else []
         weights = dict(zip(names, packed, strict=True))
@@ -72,7 +67,3 @@ class Fallback:
 
 def _copy(x: Tensor, y: Tensor) -> None:
     y.copy_(x)
-
-
-def _types(views: Sequence[View]) -> tuple[TensorType, ...]:
-    return tuple([TensorType(view.shape) for view in views])

@@ -13,7 +13,6 @@ from netdsl_triton.kernels.rows import (
     Call,
     RowKernel,
     blocks_of,
-    bytes_of,
     moving_refusal,
     moving_seconds,
     programs,
@@ -40,7 +39,7 @@ class LocalResponse(RowKernel):
 
     def seconds(self, task: Task, config: Config, device: Device) -> float:
         assert isinstance(task.op, LRN)
-        return moving_seconds(device, bytes_of(task), cached=(task.op.n - 1) * task.output.bytes / 2)
+        return moving_seconds(device, task.bytes, cached=(task.op.n - 1) * task.output.bytes / 2)
 
     def calls(
         self, task: Task, config: Config, inputs: Sequence[Any], output: Any, packed: Sequence[Any]

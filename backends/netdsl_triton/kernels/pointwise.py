@@ -24,7 +24,6 @@ from netdsl_triton.kernels.rows import (
     Call,
     RowKernel,
     blocks_of,
-    bytes_of,
     moving_refusal,
     moving_seconds,
     programs,
@@ -49,7 +48,7 @@ class PointwiseSteps(RowKernel):
 
     def seconds(self, task: Task, config: Config, device: Device) -> float:
         again = (self.launches(task, config) - 1) * 2 * task.output.bytes
-        return moving_seconds(device, bytes_of(task) + again) + (self.launches(task, config) - 1) * device.launch
+        return moving_seconds(device, task.bytes + again) + (self.launches(task, config) - 1) * device.launch
 
     def launches(self, task: Task, config: Config) -> int:
         return len(portions(task))

@@ -24,7 +24,6 @@ from netdsl_triton.kernels.rows import (
     Call,
     RowKernel,
     blocks_of,
-    bytes_of,
     moving_refusal,
     moving_seconds,
     programs,
@@ -75,7 +74,7 @@ class Pool(RowKernel):
         lines = math.ceil(((1, *task.output.spatial)[-2]) / strip) * rows
         across = (1, *task.output.spatial)[-1] * op.kernel[-1]
         cached = lines * across * task.output.bytes / max(1, math.prod(task.output.spatial))
-        return moving_seconds(device, bytes_of(task), cached)
+        return moving_seconds(device, task.bytes, cached)
 
     def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         return tuple([pack_vectors(code, weights, task.output.channels) for code in _codes(task)])

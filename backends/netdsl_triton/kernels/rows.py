@@ -73,11 +73,6 @@ def moving_seconds(device: Device, moved: float, cached: float = 0.0) -> float:
     return max(device.launch, FIRST + max(moved / EFFICIENCY, cached / CACHE) / device.bandwidth)
 
 
-def bytes_of(task: Task) -> float:
-    """What a task without large weights reads and writes."""
-    return sum(view.bytes for view in task.inputs) + task.output.bytes
-
-
 class RowKernel:
     """A kernel whose launches follow from its task alone: `calls` makes them, of tensors or of what stands for them."""
 
@@ -91,7 +86,7 @@ class RowKernel:
         return ()
 
     def seconds(self, task: Task, config: Config, device: Device) -> float:
-        return moving_seconds(device, bytes_of(task))
+        return moving_seconds(device, task.bytes)
 
     def launches(self, task: Task, config: Config) -> int:
         return 1
