@@ -109,7 +109,7 @@ class Kernel(Protocol):
     """One way to do tasks. Tensors come as N x C x H x W with the strides of their views (channels innermost)."""
 
     name: str
-    """As in reports and in the cache: `matmul`, `conv`, `cudnn` …"""
+    """As in reports and in the cache: `matmul`, `conv`, `fallback` …"""
 
     def claims(self, task: Task, device: Device) -> str:
         """Empty if it can do the task on this kind of device, else why not, in a few words."""
