@@ -32,6 +32,7 @@ from netdsl_torch.paths import flat  # noqa: E402
 from netdsl_triton import BACKEND, kernels  # noqa: E402
 from netdsl_triton import device as devices  # noqa: E402
 from netdsl_triton import module as modules  # noqa: E402
+from netdsl_triton import watch as watching  # noqa: E402
 from netdsl_triton.graphs import Recorder  # noqa: E402
 from netdsl_triton.module import EXACT_BATCHES, FusedModule  # noqa: E402
 from netdsl_triton.notes import SlowPath  # noqa: E402
@@ -298,7 +299,34 @@ def change_data(module: nn.Module) -> None:
     conv.weight.data = conv.weight.data * 2
 
 
-CHANGES = [change_in_place, change_by_state, change_by_step, change_statistics, change_parameter, change_data]
+def first_conv(module: nn.Module) -> nn.Conv2d:
+    return next(part for part in module.modules() if isinstance(part, nn.Conv2d))
+
+
+def change_inside_data(module: nn.Module) -> None:
+    first_conv(module).weight.data.mul_(2)
+
+
+def change_by_numpy(module: nn.Module) -> None:
+    first_conv(module).weight.detach().numpy()[...] *= 2
+
+
+def change_statistics_inside_data(module: nn.Module) -> None:
+    norm = next(part for part in module.modules() if isinstance(part, nn.BatchNorm2d))
+    norm.running_var.data.mul_(3)
+
+
+CHANGES = [
+    change_in_place,
+    change_by_state,
+    change_by_step,
+    change_statistics,
+    change_parameter,
+    change_data,
+    change_inside_data,
+    change_by_numpy,
+    change_statistics_inside_data,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -315,6 +343,47 @@ def test_new_weights_are_seen(change: Any, inference: bool, planned: None) -> No
         assert not torch.allclose(module(x), before, atol=1e-4)
     assert list(module.programs.values()) == [program]
     assert [tensor.data_ptr() for packed in program.packed.values() for tensor in packed] == addresses
+
+
+def test_fused_optimisers_say_that_they_wrote(planned: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do not count their writes, and on a GPU no values are compared."""
+    monkeypatch.setattr(watching, "cells", lambda tensor: [])
+    module, x = fused(), image()
+    with torch.no_grad():
+        module(x)
+    other = nn.Parameter(torch.ones(1))
+    other.grad = torch.ones(1)
+    torch.optim.SGD([other], lr=0.1, fused=True).step()
+    assert not module._watch.changed()
+    conv = first_conv(module)
+    conv.weight.grad = torch.ones_like(conv.weight)
+    torch.optim.SGD([conv.weight], lr=0.1, fused=True).step()
+    with torch.no_grad():
+        assert_same(module(x), module._reference(x))
+
+
+def test_weights_made_in_inference_mode_may_change(planned: None) -> None:
+    with torch.inference_mode():
+        module, x = fused(), image()
+        module(x)
+        first_conv(module).weight.mul_(2)
+        assert_same(module(x), module._reference(x))
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
+def test_a_fold_that_was_interrupted_is_done_again(
+    fault: type[BaseException], planned: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, x = fused(), image()
+    with torch.no_grad():
+        module(x)
+    change_in_place(module)
+    with monkeypatch.context() as patch, torch.no_grad():
+        patch.setattr(Program, "refold", lambda self: (_ for _ in ()).throw(fault))
+        with pytest.raises(fault):
+            module(x)
+    with torch.no_grad():
+        assert_same(module(x), module._reference(x))
 
 
 def test_a_program_that_was_not_changed_is_not_folded_again(planned: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,6 +571,51 @@ def test_another_module_inside(planned: None) -> None:
         assert torch.equal(found, module._reference(x))
 
 
+def add_bias(module: nn.Module) -> None:
+    conv = next(part for part in module.modules() if isinstance(part, nn.Conv2d) and part.bias is None)
+    conv.bias = nn.Parameter(torch.ones(conv.out_channels))
+
+
+def dilate(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3) and part.stride == (1, 1):
+            parent, _, leaf = path.rpartition(".")
+            channels = part.in_channels, part.out_channels
+            wider = nn.Conv2d(*channels, 3, padding=2, dilation=2, bias=part.bias is not None).eval()
+            setattr(module.get_submodule(parent), leaf, wider)
+            return
+
+
+def patch_forward(module: nn.Module) -> None:
+    conv = first_conv(module)
+    conv.forward = lambda x: 2 * nn.Conv2d.forward(conv, x)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("change", [add_bias, dilate, patch_forward])
+@pytest.mark.parametrize("first", [False, True], ids=["before", "after"])
+def test_a_part_that_does_something_else(change: Any, first: bool, planned: None) -> None:
+    module, x = fused(), image()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", SlowPath)
+        if first:
+            module(x)
+        change(module)
+        assert torch.equal(module(x), module._reference(x))
+
+
+def test_hooks_of_all_modules_are_called(planned: None) -> None:
+    module, x, called = fused(), image(), []
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", SlowPath)
+        module(x)
+        hook = nn.modules.module.register_module_forward_hook(lambda part, *_: called.append(type(part)))
+        try:
+            module(x)
+        finally:
+            hook.remove()
+        assert nn.Conv2d in called
+
+
 def test_another_head_of_another_size(planned: None) -> None:
     module, x = fused(), image()
     with torch.inference_mode():
@@ -536,6 +650,23 @@ def test_transformations_of_functions(planned: None) -> None:
         assert_same(module(x), wanted)
         mapped = torch.func.vmap(lambda one: module(one[None])[0])(x)
         assert_same(mapped, wanted)
+
+
+@pytest.mark.parametrize("kernels_run", [False, True], ids=["cpu", "planned"])
+def test_a_default_device_is_no_matter(kernels_run: bool, request: pytest.FixtureRequest) -> None:
+    if kernels_run:
+        request.getfixturevalue("planned")
+    module, x = fused(TEXT.replace("GAP", "LRN -> GAP")), image()
+    with torch.no_grad(), without_notes():
+        wanted = module._reference(x)
+        with torch.device("meta"):
+            assert_same(module(x), wanted)
+
+
+def test_without_values(planned: None) -> None:
+    module = fused().to("meta")
+    with torch.inference_mode(), without_notes():
+        assert module(image().to("meta")).shape == (2, 5)
 
 
 def test_fake_tensors(planned: None) -> None:

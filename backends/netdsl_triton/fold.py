@@ -46,7 +46,7 @@ def _(recipe: Parameter, state: State) -> Tensor:
 
 @evaluate.register
 def _(recipe: Constant, state: State) -> Tensor:
-    like = next(iter(state.values()), torch.empty(0))
+    like = next(iter(state.values()), torch.empty(0, device="cpu"))
     return torch.full(recipe.dims, recipe.value, dtype=torch.float64, device=like.device)
 
 

@@ -72,7 +72,7 @@ class FusedModule(nn.Module):
     _reference: nn.Module
     _graph: Graph[TensorType]
     _places: tuple[str, ...]
-    _structure: tuple[tuple[str, str], ...]
+    _structure: tuple[tuple[str, ...], ...]
     _words: frozenset[int]
     _options: Options
     _programs: OrderedDict[Signature, Runs | Unable]
@@ -201,7 +201,9 @@ class FusedModule(nn.Module):
             return "gradients", GRADIENTS
         if not inputs or any(x.shape[0] != inputs[0].shape[0] or not x.numel() for x in inputs):
             return "empty", ""
-        if any(x.device != inputs[0].device or x.layout != torch.strided for x in inputs) or not self._fits(inputs):
+        if any(x.device != inputs[0].device or x.layout != torch.strided for x in inputs) or inputs[0].is_meta:
+            return "form", ""
+        if not self._fits(inputs):
             return "form", ""
         if maybe_current_level() is not None or _len_torch_dispatch_stack():
             return "mode", ""
@@ -273,10 +275,13 @@ class FusedModule(nn.Module):
 
     def _refold(self) -> Watch:
         """Folds the weights as they are now, in every program; those of another device or type are dropped."""
-        watch = self.__dict__["_watch"] = Watch(self._reference)
+        watch = Watch(self._reference)
+        if structure(self._reference) != self._structure:
+            self._programs.clear()
         for signature, program in list(self._programs.items()):
             if isinstance(program, Unable) or not self._is_current(program) or not refolded(program):
                 del self._programs[signature]
+        self.__dict__["_watch"] = watch  # not before all is folded: whatever interrupts that, the next call folds again
         return watch
 
     def _is_current(self, program: Any) -> bool:

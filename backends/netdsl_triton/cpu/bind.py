@@ -69,7 +69,7 @@ FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """N x C x … with the channels innermost; its values are not set."""
-    return torch.empty(shape, dtype=dtype, memory_format=FORMATS.get(len(shape), torch.contiguous_format))
+    return torch.empty(shape, dtype=dtype, device="cpu", memory_format=FORMATS.get(len(shape), torch.contiguous_format))
 
 
 def channels_last(x: Tensor) -> Tensor:

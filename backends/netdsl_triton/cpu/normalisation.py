@@ -18,7 +18,7 @@ def lrn(site: Site) -> Bound:
     op = site.op
     assert isinstance(op, LRN)
     c, n = concrete(site.output.channels), op.n
-    k = torch.tensor(float(op.k), dtype=site.dtype)
+    k = torch.tensor(float(op.k), dtype=site.dtype, device="cpu")
     alpha, beta = float(op.alpha), float(op.beta)
     rows = max(1, BLOCK // (c + n))
 
@@ -31,7 +31,7 @@ def lrn(site: Site) -> Bound:
         pixels, found = x.movedim(1, -1).reshape(-1, c), out.movedim(1, -1)
         dense = found.is_contiguous()
         target = found.view(-1, c) if dense else torch.empty_like(pixels)
-        squares = torch.zeros((min(rows, len(pixels)), c + n - 1), dtype=x.dtype)
+        squares = torch.zeros((min(rows, len(pixels)), c + n - 1), dtype=x.dtype, device=x.device)
         for start in range(0, len(pixels), rows):
             part = pixels[start : start + rows]
             block(target[start : start + rows], part, squares[: len(part)])

@@ -157,7 +157,7 @@ def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int, time
     """
     import torch
 
-    like = next(iter(weights.values()), torch.empty(0))
+    like = next(iter(weights.values()), torch.empty(0, device="cpu"))
     out = torch.zeros(max(len(code.vectors), 1), round_up(channels * times + room, CHANNEL_PAD), device=like.device)
     for row, name in enumerate(code.vectors):
         out[row, : channels * times] = weights[name].reshape(-1).expand(channels).repeat(times)
