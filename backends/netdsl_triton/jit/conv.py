@@ -13,7 +13,7 @@ from netdsl_triton.jit.steps import apply_steps, hinted
 def conv(
     x, w, y, height, depth, x_pitch, w_pitch, y_pitch,
     in_height, in_width, out_width, pixels, top, left, tiles_n, tile_width, tile_shift, width,
-    IN_STEPS: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, prologue_vectors, prologue_pitch,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     partial, counters,
     KH: tl.constexpr, KW: tl.constexpr, DOWN: tl.constexpr, RIGHT: tl.constexpr,
@@ -81,7 +81,7 @@ def conv(
             c = k % SPAN
             a = gathered(
                 x_block, h, v, i, j, c, k < KH * KW * SPAN, in_height, in_width, x_pitch, first_channel,
-                IN_STEPS, in_vectors, in_vector_pitch, DILATED_DOWN, DILATED_RIGHT, True,
+                PROLOGUE, prologue_vectors, prologue_pitch, DILATED_DOWN, DILATED_RIGHT, True,
             )  # fmt: skip
             if SPAN > CHANNELS:
                 a = tl.where(c < CHANNELS, a, 0.0)
@@ -92,7 +92,7 @@ def conv(
             c = ((step % blocks) * BLOCK_K + inner)[None, :]
             a = gathered(
                 x_block, h, v, tap // KW, tap % KW, c, None if EVEN_K else c < depth, in_height, in_width, x_pitch,
-                first_channel, IN_STEPS, in_vectors, in_vector_pitch, DILATED_DOWN, DILATED_RIGHT, PADDED,
+                first_channel, PROLOGUE, prologue_vectors, prologue_pitch, DILATED_DOWN, DILATED_RIGHT, PADDED,
             )  # fmt: skip
             sums = tl.dot(a, tl.load(w_block + step * BLOCK_K), sums, input_precision=PRECISION)
     else:
@@ -103,7 +103,7 @@ def conv(
                     c = (block * BLOCK_K + inner)[None, :]
                     a = gathered(
                         x_block, h, v, i, j, c, None if EVEN_K else c < depth, in_height, in_width, x_pitch,
-                        first_channel, IN_STEPS, in_vectors, in_vector_pitch, DILATED_DOWN, DILATED_RIGHT, PADDED,
+                        first_channel, PROLOGUE, prologue_vectors, prologue_pitch, DILATED_DOWN, DILATED_RIGHT, PADDED,
                     )  # fmt: skip
                     sums = tl.dot(a, tl.load(w_tap + block * BLOCK_K), sums, input_precision=PRECISION)
 
@@ -127,7 +127,7 @@ def conv(
 @triton.jit
 def gathered(
     x_block, h, v, i, j, c, known, in_height, in_width, x_pitch, first_channel,
-    IN_STEPS: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, prologue_vectors, prologue_pitch,
     DILATED_DOWN: tl.constexpr, DILATED_RIGHT: tl.constexpr, PADDED: tl.constexpr,
 ):  # fmt: skip
     """prologue(x) at tap (i, j) and channels c: rows x channels, zero in the padding and where not `known`."""
@@ -145,9 +145,9 @@ def gathered(
     else:
         inside = None
         a = tl.load(pointers)
-    if len(IN_STEPS) > 0:
+    if len(PROLOGUE) > 0:
         f = a.to(tl.float32)
-        f = apply_steps(f, IN_STEPS, in_vectors, in_vector_pitch, c, c, first_channel + c, None, None, 0, None, 0)
+        f = apply_steps(f, PROLOGUE, prologue_vectors, prologue_pitch, c, c, first_channel + c, None, None, 0, None, 0)
         if inside is not None:
             f = tl.where(inside, f, 0.0)
         a = f.to(a.dtype)
@@ -157,7 +157,7 @@ def gathered(
 @triton.jit
 def conv_descriptors(
     x, w, y, depth, in_height, in_width, out_height, out_width, batch, width, top, left,
-    IN_STEPS: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, prologue_vectors, prologue_pitch,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     KH: tl.constexpr, KW: tl.constexpr, DILATED_DOWN: tl.constexpr, DILATED_RIGHT: tl.constexpr,
     PATCH_B: tl.constexpr, PATCH_H: tl.constexpr, PATCH_W: tl.constexpr,
@@ -194,10 +194,10 @@ def conv_descriptors(
         down, right = tap // KW * DILATED_DOWN - top, tap % KW * DILATED_RIGHT - left
         c = step % blocks * BLOCK_K
         a = x.load([b, h + down, v + right, c]).reshape(BLOCK_M, BLOCK_K)
-        if len(IN_STEPS) > 0:
+        if len(PROLOGUE) > 0:
             k = (c + tl.arange(0, BLOCK_K))[None, :]
             f = a.to(tl.float32)
-            f = apply_steps(f, IN_STEPS, in_vectors, in_vector_pitch, k, k, k, None, None, 0, None, 0)
+            f = apply_steps(f, PROLOGUE, prologue_vectors, prologue_pitch, k, k, k, None, None, 0, None, 0)
             row, column = rows_h + down, rows_v + right
             inside = (row >= 0) & (row < in_height) & (column >= 0) & (column < in_width)
             a = tl.where(inside, f, 0.0).to(a.dtype)

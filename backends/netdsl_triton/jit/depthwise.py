@@ -12,7 +12,7 @@ from netdsl_triton.jit.steps import apply_steps, hinted
 def depthwise(
     x, w, y, strips, channels, x_pitch, w_pitch, y_pitch,
     in_height, in_width, out_height, out_width, strips_across, top, left,
-    IN_STEPS: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, prologue_vectors, prologue_pitch,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     KH: tl.constexpr, KW: tl.constexpr, DOWN: tl.constexpr, RIGHT: tl.constexpr,
     DILATED_DOWN: tl.constexpr, DILATED_RIGHT: tl.constexpr,
@@ -54,8 +54,8 @@ def depthwise(
             column = column0 + t
             inside = known_row & (column >= 0) & (column < in_width)
             f = tl.load(x_row + column * x_pitch, mask=inside, other=0.0).to(tl.float32)
-            if len(IN_STEPS) > 0:
-                f = apply_steps(f, IN_STEPS, in_vectors, in_vector_pitch, c, c, c, None, None, 0, None, 0)
+            if len(PROLOGUE) > 0:
+                f = apply_steps(f, PROLOGUE, prologue_vectors, prologue_pitch, c, c, c, None, None, 0, None, 0)
                 f = tl.where(inside, f, 0.0)
             y0 = tapped(y0, f, w, w_pitch, c, i, t, KW, DILATED_RIGHT)
             if ACROSS > 1:

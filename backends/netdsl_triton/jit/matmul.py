@@ -48,7 +48,7 @@ def sum_of_parts(partial, counters, tile, tiles, SPLIT: tl.constexpr, BLOCK_M: t
 def matmul(
     x, w, y, height, width, depth, x_pitch, w_pitch, y_pitch, pixels,
     in_width, in_pixels, out_width, down, right,
-    IN_STEPS: tl.constexpr, CLAMP: tl.constexpr, PACKED: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, CLAMP: tl.constexpr, PACKED: tl.constexpr, prologue_vectors, prologue_pitch,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     partial, counters,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -101,10 +101,12 @@ def matmul(
         else:
             a = tl.load(x_block + block * BLOCK_K, mask=(k < depth)[None, :], other=0.0)
         if CLAMP:
-            a = clamp_channels(a, in_vectors, in_vector_pitch, k[None, :], PACKED)
-        elif len(IN_STEPS) > 0:
+            a = clamp_channels(a, prologue_vectors, prologue_pitch, k[None, :], PACKED)
+        elif len(PROLOGUE) > 0:
             f = a.to(tl.float32)
-            f = apply_steps(f, IN_STEPS, in_vectors, in_vector_pitch, rows, rows, k[None, :], None, None, 0, None, 0)
+            f = apply_steps(
+                f, PROLOGUE, prologue_vectors, prologue_pitch, rows, rows, k[None, :], None, None, 0, None, 0
+            )
             a = f.to(a.dtype)
         b = tl.load(w_block + block * BLOCK_K)
         sums = tl.dot(a, b, sums, input_precision=PRECISION)
@@ -128,7 +130,7 @@ def matmul(
 @triton.jit
 def matmul_descriptors(
     x, w, y, height, width, depth, pixels,
-    IN_STEPS: tl.constexpr, CLAMP: tl.constexpr, PACKED: tl.constexpr, in_vectors, in_vector_pitch,
+    PROLOGUE: tl.constexpr, CLAMP: tl.constexpr, PACKED: tl.constexpr, prologue_vectors, prologue_pitch,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     GROUP: tl.constexpr, EVEN_M: tl.constexpr, EVEN_N: tl.constexpr, Y_UNIT: tl.constexpr, PRECISION: tl.constexpr,
@@ -150,10 +152,10 @@ def matmul_descriptors(
             a = x.load([tile_m * BLOCK_M, block * BLOCK_K])
             k = (block * BLOCK_K + tl.arange(0, BLOCK_K))[None, :]
             if CLAMP:
-                a = clamp_channels(a, in_vectors, in_vector_pitch, k, PACKED)
-            elif len(IN_STEPS) > 0:
+                a = clamp_channels(a, prologue_vectors, prologue_pitch, k, PACKED)
+            elif len(PROLOGUE) > 0:
                 f = apply_steps(
-                    a.to(tl.float32), IN_STEPS, in_vectors, in_vector_pitch, k, k, k, None, None, 0, None, 0
+                    a.to(tl.float32), PROLOGUE, prologue_vectors, prologue_pitch, k, k, k, None, None, 0, None, 0
                 )
                 a = f.to(a.dtype)
             b = w.load([tile_n * BLOCK_N, block * BLOCK_K])

@@ -85,6 +85,13 @@ def coded(steps: Steps, part: str, bias: bool = False) -> Coded:
     return Coded(tuple(codes), tuple(vectors), others)
 
 
+def coded_steps(task: Task, bias: bool = False) -> tuple[Coded, Coded]:
+    """Of the prologue of a task, and of its epilogue; a bias, its own or one that packing makes, comes first there."""
+    op = task.op
+    own = getattr(op, "bias", None) is not None
+    return coded(getattr(op, "prologue", ()), "prologue"), coded(getattr(op, "epilogue", ()), "epilogue", own or bias)
+
+
 def refusal(task: Task, *parts: Steps) -> str:
     """Why no kernel of ours can do a task with these steps, or ''."""
     views = (*task.inputs, task.output)
@@ -162,6 +169,11 @@ def pack_vectors(code: Coded, weights: Mapping[str, Tensor], channels: int, time
     for row, name in enumerate(code.vectors):
         out[row, : channels * times] = weights[name].reshape(-1).expand(channels).repeat(times)
     return out
+
+
+def prologue_arguments(code: Coded, vectors: Any) -> Arguments:
+    """PROLOGUE, prologue_vectors, prologue_pitch for what a kernel does on what it reads."""
+    return {"PROLOGUE": code.codes, "prologue_vectors": vectors, "prologue_pitch": int(vectors.shape[1])}
 
 
 def step_arguments(task: Task, code: Coded, vectors: Any, inputs: Sequence[Any]) -> Arguments:

@@ -15,10 +15,9 @@ from netdsl_triton.kernels.common import (
     POINTERS,
     Arguments,
     Block,
-    Coded,
     Pointer,
     block_config,
-    coded,
+    coded_steps,
     compilation,
     fitting,
     in_type,
@@ -30,6 +29,7 @@ from netdsl_triton.kernels.common import (
     padded,
     pointer,
     power_of_two,
+    prologue_arguments,
     refusal,
     split_scratch,
     step_arguments,
@@ -229,17 +229,12 @@ class Conv:
                 tiles = tiles.reshape(1, sizes.n, sizes.taps, sizes.depth)
             rows = padded(tiles, (1, block_n, 1, block_k))
             rows = rows.reshape(rows.shape[0] * rows.shape[1], -1)
-        first, last = self._coded(task)
+        first, last = coded_steps(task)
         return (
             in_type(rows, task.output.dtype),
             pack_vectors(first, weights, task.inputs[0].channels, room=block_k),
             pack_vectors(last, weights, sizes.n, room=block_n),
         )
-
-    def _coded(self, task: Task) -> tuple[Coded, Coded]:
-        op = task.op
-        assert isinstance(op, FusedConv)
-        return coded(op.prologue, "prologue"), coded(op.epilogue, "epilogue", op.bias is not None)
 
     def bind(
         self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
@@ -285,7 +280,7 @@ class Conv:
     def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
         sizes = Sizes(task, config)
         block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
-        first, last = self._coded(task)
+        first, last = coded_steps(task)
         dtype = task.output.dtype
         packed = (
             Pointer(dtype, shape=(sizes.tiles_n * block_n, sizes.steps * block_k)),
@@ -318,8 +313,8 @@ class Conv:
         from netdsl_triton.jit import conv as jit
 
         x, y, sizes = task.inputs[0], task.output, Sizes(task, config)
-        w, in_vectors, vectors = packed
-        first, last = self._coded(task)
+        w, prologue_vectors, vectors = packed
+        first, last = coded_steps(task)
         block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
         grouped = sizes.groups > 1
         (top, _), (left, _) = sizes.padding
@@ -334,9 +329,7 @@ class Conv:
             "width": sizes.n,
             "top": top,
             "left": left,
-            "IN_STEPS": first.codes,
-            "in_vectors": in_vectors,
-            "in_vector_pitch": int(in_vectors.shape[1]),
+            **prologue_arguments(first, prologue_vectors),
             **step_arguments(task, last, vectors, inputs),
             "KH": sizes.kernel[0],
             "KW": sizes.kernel[1],

@@ -13,9 +13,8 @@ from netdsl_triton.kernels.common import (
     CHANNEL_PAD,
     FIRST,
     Arguments,
-    Coded,
     Pointer,
-    coded,
+    coded_steps,
     compilation,
     launch_options,
     moved_bytes,
@@ -23,6 +22,7 @@ from netdsl_triton.kernels.common import (
     padded,
     pointer,
     power_of_two,
+    prologue_arguments,
     refusal,
     round_up,
     step_arguments,
@@ -113,17 +113,12 @@ class Depthwise:
     def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         channels = task.output.channels
         taps = weights["weight"].reshape(channels, -1).movedim(0, 1)
-        first, last = self._coded(task)
+        first, last = coded_steps(task)
         return (
             padded(taps.float(), (1, CHANNEL_PAD)),
             pack_vectors(first, weights, channels),
             pack_vectors(last, weights, channels),
         )
-
-    def _coded(self, task: Task) -> tuple[Coded, Coded]:
-        op = task.op
-        assert isinstance(op, FusedConv)
-        return coded(op.prologue, "prologue"), coded(op.epilogue, "epilogue", op.bias is not None)
 
     def bind(
         self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
@@ -139,7 +134,7 @@ class Depthwise:
         return launch
 
     def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
-        first, last = self._coded(task)
+        first, last = coded_steps(task)
         channels = task.output.channels
         taps = math.prod(Sizes(task).kernel)
         packed = (
@@ -158,8 +153,8 @@ class Depthwise:
         from netdsl_triton.jit import depthwise as jit
 
         x, y, sizes, across = task.inputs[0], task.output, Sizes(task), int(config["across"])
-        w, in_vectors, vectors = packed
-        first, last = self._coded(task)
+        w, prologue_vectors, vectors = packed
+        first, last = coded_steps(task)
         (top, _), (left, _) = sizes.padding
         return jit.depthwise, {
             "x": inputs[0],
@@ -177,9 +172,7 @@ class Depthwise:
             "strips_across": -(-sizes.out_width // across),
             "top": top,
             "left": left,
-            "IN_STEPS": first.codes,
-            "in_vectors": in_vectors,
-            "in_vector_pitch": int(in_vectors.shape[1]),
+            **prologue_arguments(first, prologue_vectors),
             **step_arguments(task, last, vectors, inputs),
             "KH": sizes.kernel[0],
             "KW": sizes.kernel[1],

@@ -10,18 +10,18 @@ from netdsl.devices import BYTES, Device
 from netdsl.passes.fused import FusedConv, FusedMean, Head
 from netdsl_triton.kernels.base import Compilation, Config, Launch
 from netdsl_triton.kernels.common import (
-    Coded,
     Pointer,
-    coded,
+    coded_steps,
     in_type,
     pack_vectors,
     power_of_two,
+    prologue_arguments,
     step_arguments,
     unit,
     vectors_pointer,
 )
 from netdsl_triton.kernels.matmul import Matmul
-from netdsl_triton.kernels.mean import Mean, prologue_arguments
+from netdsl_triton.kernels.mean import Mean
 from netdsl_triton.kernels.rows import Call, RowKernel, blocks_of, moving_refusal, moving_seconds
 from netdsl_triton.task import Task, View
 
@@ -76,7 +76,7 @@ class Classifier(RowKernel):
         if _two(config):
             own = {name: tensor for name, tensor in weights.items() if not name.startswith("prologue")}
             return (*Mean().pack(_mean(task), {}, weights), *Matmul().pack(_product(task), config, own))
-        first, last = _codes(task)
+        first, last = coded_steps(task)
         return (
             in_type(weights["weight"], task.output.dtype).contiguous(),
             pack_vectors(first, weights, task.inputs[0].channels),
@@ -84,7 +84,7 @@ class Classifier(RowKernel):
         )
 
     def stand_ins(self, task: Task, config: Config) -> Sequence[Pointer]:
-        first, last = _codes(task)
+        first, last = coded_steps(task)
         vectors = (vectors_pointer(first, task.inputs[0].channels), vectors_pointer(last, task.output.channels))
         return (Pointer(task.output.dtype), *vectors)
 
@@ -94,7 +94,7 @@ class Classifier(RowKernel):
         from netdsl_triton.jit.head import head
 
         x, y = task.inputs[0], task.output
-        first, last = _codes(task)
+        first, last = coded_steps(task)
         arguments = {
             "x": inputs[0],
             "weight": packed[0],
@@ -142,12 +142,6 @@ class Classifier(RowKernel):
 
 def _two(config: Config) -> bool:
     return config.get("form") == "two"
-
-
-def _codes(task: Task) -> tuple[Coded, Coded]:
-    op = task.op
-    assert isinstance(op, Head)
-    return coded(op.prologue, "prologue"), coded(op.epilogue, "epilogue", op.bias is not None)
 
 
 def _mean(task: Task) -> Task:

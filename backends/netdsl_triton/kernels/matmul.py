@@ -14,12 +14,11 @@ from netdsl_triton.kernels.common import (
     DESCRIPTORS,
     POINTERS,
     Arguments,
-    Coded,
     Pointer,
     block_config,
     clamp_form,
     clampable,
-    coded,
+    coded_steps,
     compilation,
     fitting,
     in_type,
@@ -169,18 +168,12 @@ class Matmul:
             given["bias"] = (shift + weights["bias"].double() if "bias" in weights else shift).float()
             given["prologue.0.0"], given["prologue.0.1"] = low, high
             weight = rounded
-        first, last = self._coded(task, config)
+        first, last = coded_steps(task, bool(config["clamp"]))
         return (
             padded(in_type(weight, task.output.dtype), (int(config["block_n"]), int(config["block_k"]))),
             pack_vectors(first, given, channels, sizes.k // channels),
             pack_vectors(last, given, sizes.n),
         )
-
-    def _coded(self, task: Task, config: Config) -> tuple[Coded, Coded]:
-        op = task.op
-        assert isinstance(op, FusedConv)
-        bias = op.bias is not None or bool(config["clamp"])
-        return coded(op.prologue, "prologue"), coded(op.epilogue, "epilogue", bias)
 
     def bind(
         self, task: Task, config: Config, inputs: Sequence[Tensor], output: Tensor, packed: Sequence[Tensor]
@@ -221,7 +214,7 @@ class Matmul:
     def compilations(self, task: Task, config: Config, device: Device) -> Sequence[Compilation]:
         sizes = Sizes(task)
         block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
-        first, last = self._coded(task, config)
+        first, last = coded_steps(task, bool(config["clamp"]))
         dtype = task.output.dtype
         packed = (
             Pointer(dtype, shape=(round_up(sizes.n, block_n), round_up(sizes.k, block_k))),
@@ -256,8 +249,8 @@ class Matmul:
         op, x, y = task.op, task.inputs[0], task.output
         assert isinstance(op, FusedConv)
         sizes = Sizes(task)
-        w, in_vectors, vectors = packed
-        first, last = self._coded(task, config)
+        w, prologue_vectors, vectors = packed
+        first, last = coded_steps(task, bool(config["clamp"]))
         block_m, block_n, block_k = (int(config[name]) for name in ("block_m", "block_n", "block_k"))
         arguments: Arguments = {
             "x": inputs[0],
@@ -267,11 +260,11 @@ class Matmul:
             "width": sizes.n,
             "depth": sizes.k,
             "pixels": sizes.pixels,
-            "IN_STEPS": first.codes,
+            "PROLOGUE": first.codes,
             "CLAMP": config["clamp"],
             "PACKED": bool(config["clamp"]) and x.dtype == "bf16" and kind == "cuda" and compiled,
-            "in_vectors": in_vectors,
-            "in_vector_pitch": int(in_vectors.shape[1]),
+            "prologue_vectors": prologue_vectors,
+            "prologue_pitch": int(prologue_vectors.shape[1]),
             **step_arguments(task, last, vectors, inputs),
             "BLOCK_M": block_m,
             "BLOCK_N": block_n,

@@ -10,11 +10,10 @@ from netdsl.devices import Device
 from netdsl.passes.fused import FusedMean
 from netdsl_triton.kernels.base import Config
 from netdsl_triton.kernels.common import (
-    Arguments,
-    Coded,
     Pointer,
-    coded,
+    coded_steps,
     pack_vectors,
+    prologue_arguments,
     step_arguments,
     unit,
     vectors_pointer,
@@ -50,10 +49,10 @@ class Mean(RowKernel):
 
     def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         channels = task.output.channels
-        return tuple([pack_vectors(code, weights, channels) for code in _codes(task)])
+        return tuple([pack_vectors(code, weights, channels) for code in coded_steps(task)])
 
     def stand_ins(self, task: Task, config: Config) -> Sequence[Pointer]:
-        return [vectors_pointer(code, task.output.channels) for code in _codes(task)]
+        return [vectors_pointer(code, task.output.channels) for code in coded_steps(task)]
 
     def calls(
         self, task: Task, config: Config, inputs: Sequence[Any], output: Any, packed: Sequence[Any]
@@ -62,7 +61,7 @@ class Mean(RowKernel):
 
         op, x, y = task.op, task.inputs[0], task.output
         assert isinstance(op, FusedMean)
-        first, last = _codes(task)
+        first, last = coded_steps(task)
         arguments = {
             "x": inputs[0],
             "y": output,
@@ -77,13 +76,3 @@ class Mean(RowKernel):
             **blocks_of(config),
         }
         return [(mean, arguments, (x.batch, -(-x.channels // int(config["channels"]))))]
-
-
-def _codes(task: Task) -> tuple[Coded, Coded]:
-    assert isinstance(task.op, FusedMean)
-    return coded(task.op.prologue, "prologue"), coded(task.op.epilogue, "epilogue")
-
-
-def prologue_arguments(code: Coded, vectors: Any) -> Arguments:
-    """PROLOGUE, prologue_vectors, prologue_pitch."""
-    return {"PROLOGUE": code.codes, "prologue_vectors": vectors, "prologue_pitch": int(vectors.shape[1])}

@@ -10,16 +10,15 @@ from netdsl.devices import Device
 from netdsl.passes.fused import FusedPool
 from netdsl_triton.kernels.base import Config
 from netdsl_triton.kernels.common import (
-    Coded,
     Pointer,
-    coded,
+    coded_steps,
     pack_vectors,
+    prologue_arguments,
     step_arguments,
     unit,
     vectors_pointer,
     written,
 )
-from netdsl_triton.kernels.mean import prologue_arguments
 from netdsl_triton.kernels.rows import (
     Call,
     RowKernel,
@@ -77,10 +76,10 @@ class Pool(RowKernel):
         return moving_seconds(device, task.bytes, cached)
 
     def pack(self, task: Task, config: Config, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple([pack_vectors(code, weights, task.output.channels) for code in _codes(task)])
+        return tuple([pack_vectors(code, weights, task.output.channels) for code in coded_steps(task)])
 
     def stand_ins(self, task: Task, config: Config) -> Sequence[Pointer]:
-        return [vectors_pointer(code, task.output.channels) for code in _codes(task)]
+        return [vectors_pointer(code, task.output.channels) for code in coded_steps(task)]
 
     def calls(
         self, task: Task, config: Config, inputs: Sequence[Any], output: Any, packed: Sequence[Any]
@@ -89,7 +88,7 @@ class Pool(RowKernel):
 
         op, x, y = task.op, task.inputs[0], task.output
         assert isinstance(op, FusedPool)
-        first, last = _codes(task)
+        first, last = coded_steps(task)
         height, width = (1, *x.spatial)[-2:]
         out_height, out_width = (1, *y.spatial)[-2:]
         strips = -(-out_height // int(config["strip"]))
@@ -116,11 +115,6 @@ class Pool(RowKernel):
             **blocks_of(config),
         }
         return [(pool, arguments, programs(rows, x.channels, config))]
-
-
-def _codes(task: Task) -> tuple[Coded, Coded]:
-    assert isinstance(task.op, FusedPool)
-    return coded(task.op.prologue, "prologue"), coded(task.op.epilogue, "epilogue")
 
 
 def _window(op: FusedPool) -> tuple[int, ...]:
