@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from netdsl.devices import DEVICES
 from netdsl.passes.fused import FusedConv, Step
 from netdsl.passes.recipe import Parameter
+from netdsl_triton.choose import registered
 from netdsl_triton.kernels.common import clamp_form
 from netdsl_triton.kernels.matmul import Matmul
 from netdsl_triton.task import Task, View
@@ -88,6 +89,35 @@ def test_descriptors_read_and_write_within_the_edges(
     task = Task(conv(channels, out, steps, (Step("add", input=1), Step("relu"))), (x, y), y)
     config = {**SMALL, "group": group, "split": 1, "descriptors": True, "clamp": prologue == "clamp"}
     check(MATMUL, task, config, seed=seed)
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(1, 3),
+    st.sampled_from([8, 20, 33]),
+    st.sampled_from([(4, 4), (3, 5)]),
+    st.sampled_from([1, 2]),
+    st.integers(0, 8),
+    st.booleans(),
+)
+def test_gates_in_the_prologue(
+    batch: int, channels: int, size: tuple[int, int], split: int, room: int, added: bool
+) -> None:
+    """Squeeze and excitation: a factor for each sample and channel of what is read, perhaps a slice."""
+    x = View(batch, (channels, *size), channels + room, room, "fp32")
+    factors = View(batch, (channels,), channels + 3, 1, "fp32")
+    y = View(batch, (24, *size), 24, 0, "fp32")
+    epilogue = (Step("add", input=2),) if added else ()
+    task = Task(conv(channels, 24, (Step("hard_swish"), Step("gate", input=1)), epilogue), (x, factors, y), y)
+    assert MATMUL.claims(task, H200) == ""
+    assert not any(config["descriptors"] for config in MATMUL.configs(task, H200))
+    check(MATMUL, task, {**SMALL, "group": 1, "split": split, "descriptors": False, "clamp": False}, seed=batch)
+
+
+def test_kernels_without_operands_in_their_prologue_claim_no_gates() -> None:
+    x, factors, y = View(1, (8, 4, 4), 8, 0, "bf16"), View(1, (8,), 8, 0, "bf16"), View(1, (8, 4, 4), 8, 0, "bf16")
+    task = Task(conv(8, 8, (Step("gate", input=1),)), (x, factors), y)
+    assert [kernel.name for kernel in registered() if not kernel.claims(task, H200)] == ["matmul", "fallback"]
 
 
 def conv(channels: int, out: int, prologue: tuple[Step, ...] = (), epilogue: tuple[Step, ...] = ()) -> FusedConv:

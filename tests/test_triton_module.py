@@ -214,6 +214,13 @@ TINY = {
         residual(BN -> RELU -> CONV 8 1x1 nobias -> BN -> RELU -> CONV 8 3x3 nobias) * 2
         BN -> RELU -> GAP -> FC 5
     """,
+    "squeeze": """
+        net t
+        input 8 x 5 x 5
+        CONV 16 1x1 bn hard_swish
+        gate(GAP -> FC 4 relu -> FC 16 hard_sigmoid) -> CONV 8 1x1 bn
+        GAP -> FC 5
+    """,
     "norms and gates": """
         net t
         input 8 x 7 x 5

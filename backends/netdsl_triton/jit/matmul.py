@@ -49,6 +49,7 @@ def matmul(
     x, w, y, height, width, depth, x_pitch, w_pitch, y_pitch, pixels,
     in_width, in_pixels, out_width, down, right,
     PROLOGUE: tl.constexpr, CLAMP: tl.constexpr, PACKED: tl.constexpr, prologue_vectors, prologue_pitch,
+    gate1, gate_pitch1, gate2, gate_pitch2,
     STEPS: tl.constexpr, vectors, pitch, other1, pitch1, other2, pitch2,
     partial, counters,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -59,6 +60,7 @@ def matmul(
     """y[m, n] = epilogue(Σ_k prologue(x[row(m), k]) · w[n, k])
 
     row(m) is m; if STRIDED, the pixel of the input under pixel m of the output. w is padded with zeros to whole blocks.
+    Gates, the operands of the prologue, are samples x channels.
     With SPLIT > 1 the sum over k is divided among so many programs; each leaves its part, and the last one to come
     adds them up.
     """
@@ -88,6 +90,7 @@ def matmul(
         source = rows
     else:
         source = tl.minimum(rows, height - 1)
+    samples = source // pixels
     if STRIDED:
         within = source % pixels
         source = (source // pixels) * in_pixels + (within // out_width) * down * in_width + (within % out_width) * right
@@ -104,9 +107,14 @@ def matmul(
             a = clamp_channels(a, prologue_vectors, prologue_pitch, k[None, :], PACKED)
         elif len(PROLOGUE) > 0:
             f = a.to(tl.float32)
+            if EVEN_K:
+                inside = None
+            else:
+                inside = (k < depth)[None, :]
             f = apply_steps(
-                f, PROLOGUE, prologue_vectors, prologue_pitch, rows, rows, k[None, :], None, None, 0, None, 0
-            )
+                f, PROLOGUE, prologue_vectors, prologue_pitch, rows, samples, k[None, :], inside,
+                gate1, gate_pitch1, gate2, gate_pitch2,
+            )  # fmt: skip
             a = f.to(a.dtype)
         b = tl.load(w_block + block * BLOCK_K)
         sums = tl.dot(a, b, sums, input_precision=PRECISION)

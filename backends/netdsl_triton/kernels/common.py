@@ -92,8 +92,8 @@ def coded_steps(task: Task, bias: bool = False) -> tuple[Coded, Coded]:
     return coded(getattr(op, "prologue", ()), "prologue"), coded(getattr(op, "epilogue", ()), "epilogue", own or bias)
 
 
-def refusal(task: Task, *parts: Steps) -> str:
-    """Why no kernel of ours can do a task with these steps, or ''."""
+def refusal(task: Task, *parts: Steps, gates: bool = False) -> str:
+    """Why no kernel of ours can do a task with these steps, or ''. `gates`: whether its prologue may read operands."""
     views = (*task.inputs, task.output)
     if len({view.dtype for view in views}) > 1:
         return "its tensors are of several types"
@@ -101,6 +101,8 @@ def refusal(task: Task, *parts: Steps) -> str:
         return f"no kernel for {task.output.dtype}"
     if max(len(coded(steps, "").operands) for steps in (*parts, ())) > MAX_OPERANDS:
         return f"more than {MAX_OPERANDS} operands"
+    if not gates and any(step.kind in BINARY for step in getattr(task.op, "prologue", ())):
+        return "its prologue has a gate"
     return ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import BYTES, Device
-from netdsl.passes.fused import FusedConv
+from netdsl.passes.fused import BINARY, FusedConv
 from netdsl_triton.kernels.base import Compilation, Config, Launch
 from netdsl_triton.kernels.common import (
     ARRIVAL,
@@ -82,7 +82,7 @@ class Matmul:
             return "not a matrix product over pixels"
         if op.flat and task.inputs[0].is_slice and math.prod(task.inputs[0].spatial) > 1:
             return "its map is a slice, and cannot be read as one row"
-        return refusal(task, op.prologue, op.epilogue)
+        return refusal(task, op.prologue, op.epilogue, gates=not op.flat or math.prod(task.inputs[0].spatial) == 1)
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         found = [
@@ -125,7 +125,8 @@ class Matmul:
         x, y = task.inputs[0], task.output
         kind, arch = device.arch
         x_pitch = sizes.k if task.op.flat else x.pitch  # type: ignore[attr-defined]
-        aligned = all(value * size % 16 == 0 for value in (x_pitch, x.offset, y.pitch, y.offset))
+        gated = any(step.kind in BINARY for step in task.op.prologue)  # type: ignore[attr-defined]
+        aligned = not gated and all(value * size % 16 == 0 for value in (x_pitch, x.offset, y.pitch, y.offset))
         if kind != "cuda" or int(arch) < 90 or sizes.strided or not aligned or is_exact(task, device):
             return []
         blocks = fitting(task, device, sizes.m, sizes.n, sizes.k)
@@ -279,7 +280,12 @@ class Matmul:
             return jit.matmul_descriptors, arguments
         height, width = (1, 1, *x.spatial)[-2:] if sizes.strided else (1, 1)
         down, right = (1, 1, *op.stride)[-2:] if sizes.strided else (1, 1)
+        gates = step_arguments(task, first, prologue_vectors, inputs)
         arguments |= {
+            "gate1": gates["other1"],
+            "gate_pitch1": gates["pitch1"],
+            "gate2": gates["other2"],
+            "gate_pitch2": gates["pitch2"],
             "x_pitch": sizes.k if op.flat else x.pitch,
             "w_pitch": int(w.shape[1]),
             "y_pitch": y.pitch,
