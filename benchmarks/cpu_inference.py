@@ -25,12 +25,8 @@ from netdsl.net import load
 from netdsl.options import UsageError
 from netdsl.table import align
 from netdsl.writing import write_atomically
+from netdsl_triton.bench.goals import NETWORKS
 
-NETWORKS = (
-    *("densenet121", "preact_resnet164", "wrn_28_10", "squeezenet1_1", "resnet18", "resnet50", "resnet152"),
-    *("resnext50_32x4d", "googlenet", "googlenet_bn", "inception_v3", "inception_v4", "wide_resnet50_2"),
-    *("vgg16", "alexnet"),
-)
 QUICK = ("squeezenet1_1", "resnet18", "preact_resnet164")
 ROWS = ("torch", "folded", "compile", "triton")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "cpu.md"

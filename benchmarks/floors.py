@@ -15,12 +15,7 @@ from netdsl.files import shipped
 from netdsl.net import load
 from netdsl.roofline import Floor, floor_of
 from netdsl.table import align
-
-NETWORKS = (
-    *("resnet50", "vgg16", "googlenet_bn", "densenet121", "squeezenet1_1", "inception_v4"),
-    *("resnet18", "resnet152", "resnext50_32x4d", "wide_resnet50_2", "googlenet", "inception_v3", "alexnet"),
-    *("preact_resnet164", "wrn_28_10"),
-)
+from netdsl_triton.bench.goals import NETWORKS
 
 
 def bound_by_memory(floor: Floor) -> float:

@@ -28,13 +28,9 @@ from netdsl.net import load
 from netdsl.options import UsageError
 from netdsl.writing import write_atomically
 from netdsl_triton.bench import question as asked
+from netdsl_triton.bench.goals import NETWORKS
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORKS = (
-    *("resnet50", "densenet121", "googlenet", "squeezenet1_1", "vgg16", "inception_v3", "resnext50_32x4d", "resnet18"),
-    *("wrn_28_10", "preact_resnet164", "inception_v4", "alexnet", "wide_resnet50_2", "googlenet_bn", "resnet152"),
-)
-"""The most important first: one of each family, then the others."""
 PHASES = {"eager": ("eager", "triton"), "compile": ("eager", "compile", "triton")}
 LEAST = {"eager": 12.0, "compile": 45.0}
 """Seconds that must be left for another row of a phase to begin."""

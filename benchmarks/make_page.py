@@ -15,28 +15,15 @@ from netdsl.devices import DEVICES
 from netdsl.net import load
 from netdsl.roofline import floor_of
 from netdsl.writing import write_atomically
+from netdsl_triton.bench.goals import GOALS, goal
 
 ROOT = Path(__file__).resolve().parent.parent
-GOALS = {
-    **dict.fromkeys(("densenet121", "preact_resnet164", "wrn_28_10"), 1.6),
-    "squeezenet1_1": 1.4,
-    **dict.fromkeys(("resnet18", "resnet50", "resnet152", "resnext50_32x4d", "googlenet", "googlenet_bn"), 1.25),
-    **dict.fromkeys(("inception_v3", "inception_v4", "wide_resnet50_2"), 1.15),
-    **dict.fromkeys(("vgg16", "alexnet"), 1.08),
-}
-"""Against the best of eager PyTorch (channels last, CUDA graph) and torch.compile, at batch 32 and 256."""
-GOAL_ALONE = 1.5
-"""At batch 1, against eager PyTorch in a CUDA graph."""
 BATCHES = (1, 32, 256)
 HEAD = """# Inference on GPUs
 
 Written by `python benchmarks/make_page.py` from the JSON files of this folder ([what stands in them](json.md)).
 Measured and predicted are apart: no number of the second part was measured.
 """
-
-
-def goal(network: str, batch: int) -> float:
-    return GOAL_ALONE if batch == 1 else GOALS.get(network, 1.0)
 
 
 def main() -> int:
