@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from commands import Done, Run
 from hypothesis import HealthCheck, settings
 
 # One thread for each worker: read when torch is imported, which only the tests that need it do.
@@ -29,3 +30,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be rewritten instead of compared."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """run("check", "a.net") → exit code, standard output, error stream. There is never a traceback."""
+    from netdsl.cli import main
+
+    def run_main(*arguments: object) -> Done:
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = int(stop.code or 0)
+        done = Done(code, *capsys.readouterr())
+        assert "Traceback" not in done.out + done.err
+        assert "internal error" not in done.err
+        assert code in (0, 1, 2)
+        return done
+
+    return run_main

@@ -16,9 +16,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from commands import Done, Run
 
 from netdsl import __version__
 from netdsl.cli import main
@@ -35,15 +36,6 @@ WARNED = "net warned\ninput 3 x 8 x 8\na = CONV 4 relu\nb = a -> CONV 5 relu\na 
 TWO = "net left\ninput 3 x 8 x 8\nCONV 4 relu -> GAP\n\nnet right\ninput 3 x 8 x 8\nCONV 8 relu -> GAP\n"
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test works in an empty folder of its own."""
@@ -51,25 +43,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """run("check", "a.net") → exit code, standard output, error stream. There is never a traceback."""
-
-    def run_main(*arguments: object) -> Done:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse
-            code = int(stop.code or 0)
-        done = Done(code, *capsys.readouterr())
-        assert "Traceback" not in done.out + done.err
-        assert "internal error" not in done.err
-        assert code in (0, 1, 2)
-        return done
-
-    return run_main
 
 
 @pytest.fixture

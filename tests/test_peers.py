@@ -20,7 +20,7 @@ from netdsl.net import Net
 
 torch = pytest.importorskip("torch")
 
-from modules import without_dropout  # noqa: E402
+from modules import randomised, without_dropout  # noqa: E402
 from references import classic, dense, inception, modern, recurrent, residual, segmentation  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -87,22 +87,6 @@ def shapes(named: dict[str, Tensor]) -> list[torch.Size]:
 
 def last_name(name: str) -> str:
     return name.rpartition(".")[2].replace("layer_scale", "weight")
-
-
-def randomised(module: nn.Module) -> nn.Module:
-    """Weights that hide nothing: no zero biases, no trivial statistics; of a size that keeps values near one."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            if name.endswith("running_var"):
-                value.uniform_(0.5, 2)
-            elif name.endswith(("running_mean", "bias")):
-                value.normal_(std=0.2)
-            elif value.dim() == 1:
-                value.uniform_(0.5, 1.5)
-            elif value.dim() > 1:
-                value.normal_(std=value[0].numel() ** -0.5)
-    return module
 
 
 def assert_same(ours: nn.Module, peer: nn.Module, *shapes: tuple[int, ...]) -> None:

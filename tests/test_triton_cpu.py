@@ -24,6 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from modules import randomised  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from netdsl_triton.cpu import CpuProgram, plan  # noqa: E402
@@ -32,22 +33,6 @@ from netdsl_triton.dtypes import NAMES  # noqa: E402
 
 def loads(text: str, **options: Any) -> Net:
     return netdsl.loads(textwrap.dedent(text), name="test.net", **options)
-
-
-def randomised(module: nn.Module) -> nn.Module:
-    """Statistics and weights that hide nothing: some γ are negative, some are zero."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            if name.endswith("running_var"):
-                value.uniform_(0.5, 2)
-            elif name.endswith(("running_mean", "bias")):
-                value.normal_(std=0.2)
-            elif value.dim() == 1 and value.is_floating_point():
-                value.uniform_(0.5, 1.5).mul_(torch.tensor([1.0, -1.0, 1.0, 0.0]).repeat(len(value))[: len(value)])
-            elif value.dim() > 1:
-                value.normal_(std=value[0].numel() ** -0.5)
-    return module.eval()
 
 
 def shapes_of(net: Net) -> list[tuple[int, ...]]:
@@ -79,7 +64,7 @@ def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], toleran
 
 def check(net: Net, batch: int = 2, **options: Any) -> CpuProgram:
     """The program gives what the module gives, and leaves its input alone."""
-    module, inputs = randomised(net.compile()), inputs_of(net, batch)
+    module, inputs = randomised(net.compile(), signs=True).eval(), inputs_of(net, batch)
     program = program_of(net, module, batch, **options)
     before = [x.clone() for x in inputs]
     assert_same(program(*inputs), wanted(module, inputs))
@@ -116,7 +101,7 @@ def test_networks_in_parts_of_the_batch(name: str, size: str) -> None:
 
 def test_a_batch_of_another_size_than_planned() -> None:
     net = netdsl.load("squeezenet1_1", input="3x64x64")
-    module = randomised(net.compile())
+    module = randomised(net.compile(), signs=True).eval()
     program = program_of(net, module, batch=4, cache=1 << 20)
     assert len(program.segments) > 1
     for batch in (1, 3, 7):
@@ -126,7 +111,7 @@ def test_a_batch_of_another_size_than_planned() -> None:
 
 def test_bf16_is_near_fp32() -> None:
     net = netdsl.load("resnet18", input="3x64x64")
-    module, inputs = randomised(net.compile()), inputs_of(net)
+    module, inputs = randomised(net.compile(), signs=True).eval(), inputs_of(net)
     expected = wanted(module, inputs)
     found = program_of(net, copy.deepcopy(module).bfloat16(), dtype=torch.bfloat16)(inputs[0].bfloat16())
     assert found[0].dtype == torch.bfloat16
@@ -193,13 +178,15 @@ def test_pre_activations_before_layers_without_padding_are_clamps() -> None:
     net = loads("input 8 x 9 x 9\nBN -> RELU -> CONV 8 1x1\n")
     assert ops_of(check(net)) == ["clamp", "fused_conv"]
     assert "clamp" not in ops_of(check(loads("input 8 x 9 x 9\nBN -> RELU -> CONV 8 3x3 same\n")))
-    assert "clamp" not in ops_of(program_of(net, randomised(net.compile()).bfloat16(), dtype=torch.bfloat16))
+    assert "clamp" not in ops_of(
+        program_of(net, randomised(net.compile(), signs=True).eval().bfloat16(), dtype=torch.bfloat16)
+    )
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-38, -1e-38, 1e-20, -3.0, float("nan")])
 def test_any_factor_of_a_pre_activation(gamma: float) -> None:
     net = loads("input 4 x 5 x 5\nBN -> RELU -> CONV 3 1x1\n")
-    module = randomised(net.compile())
+    module = randomised(net.compile(), signs=True).eval()
     with torch.no_grad():
         module.get_parameter(next(name for name, _ in module.named_parameters() if name.endswith("bn1.weight"))).fill_(
             gamma
@@ -284,7 +271,7 @@ def test_lrn(options: str) -> None:
 )
 def test_what_is_no_number_passes_through(value: float, layers: str) -> None:
     net = loads(f"input 3 x 60 x 60\n{layers}\n")
-    module, inputs = randomised(net.compile()), inputs_of(net)
+    module, inputs = randomised(net.compile(), signs=True).eval(), inputs_of(net)
     inputs[0][1, 2, 30, 30] = value
     expected = wanted(module, inputs)
     program = program_of(net, module)
@@ -296,7 +283,7 @@ def test_what_is_no_number_passes_through(value: float, layers: str) -> None:
 
 def test_a_weight_that_is_no_number_passes_through() -> None:
     net = loads("input 3 x 9 x 9\nCONV 4 3x3 same relu -> CONV 4 3x3 same relu\n")
-    module, inputs = randomised(net.compile()), inputs_of(net)
+    module, inputs = randomised(net.compile(), signs=True).eval(), inputs_of(net)
     with torch.no_grad():
         next(module.parameters())[0, 0, 0, 0] = torch.nan
     assert program_of(net, module)(*inputs)[0].isnan().any()
@@ -305,7 +292,7 @@ def test_a_weight_that_is_no_number_passes_through() -> None:
 
 def test_new_weights_after_refold() -> None:
     net = netdsl.load("preact_resnet164", input="3x32x32")
-    module, inputs = randomised(net.compile()), inputs_of(net)
+    module, inputs = randomised(net.compile(), signs=True).eval(), inputs_of(net)
     program = program_of(net, module)
     old = program(*inputs)
     module.load_state_dict({name: value + 0.01 for name, value in module.state_dict().items()})
@@ -327,7 +314,7 @@ def test_new_weights_after_refold() -> None:
 )
 def test_inputs_however_they_lie_in_memory(layout: Any) -> None:
     net = loads("input 5 x 16 x 18\nRELU -> BN -> RELU -> CONV 8 1x1 -> BN -> RELU -> MAXPOOL 2x2\n")
-    module = randomised(net.compile())
+    module = randomised(net.compile(), signs=True).eval()
     x = layout(inputs_of(net)[0])
     before = x.clone()
     expected = wanted(module, [x])
@@ -340,7 +327,7 @@ def test_inputs_however_they_lie_in_memory(layout: Any) -> None:
 
 def test_outputs_are_no_memory_of_the_input_nor_of_a_call() -> None:
     net = loads("input 4 x 8 x 8\na = RELU\nb = CONV 4 1x1\nc = concat(a, b)\noutput a, b, c\n")
-    module, (x,) = randomised(net.compile()), inputs_of(net)
+    module, (x,) = randomised(net.compile(), signs=True).eval(), inputs_of(net)
     program = program_of(net, module)
     first = program(x)
     kept = [y.clone() for y in first]
@@ -352,7 +339,7 @@ def test_outputs_are_no_memory_of_the_input_nor_of_a_call() -> None:
 
 def test_calls_from_several_threads() -> None:
     net = netdsl.load("squeezenet1_1", input="3x64x64")
-    module = randomised(net.compile())
+    module = randomised(net.compile(), signs=True).eval()
     program = program_of(net, module, cache=1 << 18)
     batches = [[x * (i + 1) for x in inputs_of(net)] for i in range(6)]
     expected = [program(*inputs) for inputs in batches]

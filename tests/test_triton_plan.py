@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,14 +26,7 @@ from netdsl_triton.memory import ALIGNMENT, Lifetime, aligned, arrange, peak
 from netdsl_triton.plan import NotPlanned, Plan, Stage, plan
 from netdsl_triton.task import View
 
-TABLE = Path(__file__).parent / "facts" / "plans.json"
 H200 = DEVICES["h200"]
-BATCHES = (32, 256)
-SLACK = 1.15
-"""What an arena may be larger than the most that is needed at one step."""
-TOLERANCE = 0.02
-
-OPEN = {"unet_padded": "1x64x64"}
 
 
 def unclaimed(task: Any, device: Any) -> Choice:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from commands import Run
 
-from netdsl.cli import main
 from netdsl.devices import DEVICES, Device
 from netdsl.net import Net, load, loads
 from netdsl.options import UsageError
@@ -297,30 +297,6 @@ def test_what_no_kernel_claims_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- the command line ----------------------------------------------------------------------------------------------
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_main(*arguments: object) -> Done:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse
-            code = int(stop.code or 0)
-        done = Done(code, *capsys.readouterr())
-        assert "internal error" not in done.err
-        return done
-
-    return run_main
 
 
 @pytest.fixture
