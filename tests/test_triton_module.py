@@ -786,6 +786,19 @@ def test_nan_and_infinity_pass_through(planned: None) -> None:
     assert_same(found[:1], wanted[:1])
 
 
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_infinity_in_layers_that_became_one(value: float, interpreted: None) -> None:
+    """A part with a ReLU and one without share the steps after them: -∞ is 0 in the first, and stays in the second."""
+    module = fused("net t\ninput 8 x 4 x 4\nCONV 8 1x1 relu | CONV 8 1x1")
+    x = image(2, 8, 4, 4)
+    x[0, 0, 0, 0] = value
+    with torch.inference_mode(), without_notes():
+        found, wanted = module(x), module._reference(x)
+    (program,) = module.programs.values()
+    assert [step.kind for stage in program.plan.stages for step in getattr(stage.task.op, "epilogue", ())] == ["prelu"]
+    torch.testing.assert_close(found, wanted, equal_nan=True, rtol=0, atol=1e-5)
+
+
 def test_other_sizes(planned: None) -> None:
     module = fused()
     with torch.inference_mode(), without_notes():

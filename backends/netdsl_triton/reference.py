@@ -75,7 +75,9 @@ def apply_steps(x: Tensor, steps: Steps, inputs: Sequence[Tensor], weights: Weig
         if step.kind == "affine":
             x = x * vectors[0] + vectors[1]
         elif step.kind == "prelu":
-            x = torch.where(x > 0, x, x * vectors[0])
+            (slope,) = vectors
+            below = torch.where((slope == 0) & (x < 0), 0.0, x * slope)  # relu as a slope of zero: -∞ gives 0
+            x = torch.where(x > 0, x, below)
         elif step.kind == "scale":
             x = x * step.value
         elif step.kind == "leaky_relu":

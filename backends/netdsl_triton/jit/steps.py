@@ -58,7 +58,8 @@ def _step(x, y, STEPS: tl.constexpr, AT: tl.constexpr, vector, pitch):
     elif STEPS[AT] == "affine":
         z = x * tl.load(vector) + tl.load(vector + pitch)
     elif STEPS[AT] == "prelu":
-        z = tl.where(x > 0.0, x, x * tl.load(vector))
+        slope = tl.load(vector)
+        z = tl.where(x > 0.0, x, tl.where((slope == 0.0) & (x < 0.0), 0.0, x * slope))  # -∞·0 is 0, as relu has it
     elif STEPS[AT] == "scale":
         z = x * STEPS[AT + 1]
     elif STEPS[AT] == "leaky_relu":
