@@ -684,6 +684,14 @@ def test_fake_tensors(planned: None) -> None:
         assert module(torch.empty(2, 3, 16, 16)).shape == (2, 5)
 
 
+def test_traced_by_torch_fx(planned: None) -> None:
+    module, x = fused(), image()
+    traced = torch.fx.symbolic_trace(module)
+    assert any(node.op == "call_module" for node in traced.graph.nodes)
+    with torch.no_grad():
+        torch.testing.assert_close(traced(x), module._reference(x))
+
+
 def test_compiled_and_exported_by_torch(planned: None) -> None:
     module, x = fused(), image()
     with torch.no_grad():

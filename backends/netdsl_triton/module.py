@@ -140,6 +140,8 @@ class FusedModule(nn.Module):
         """What the reference gives."""
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return self._reference(*inputs, **named)
+        if type(inputs) is not tuple:  # torch.fx puts a proxy in place of all inputs
+            return self._reference.forward(*[inputs[i] for i in range(len(self._graph.inputs))])
         kind, note = self._hindered(inputs, named)
         if kind:
             if note:
