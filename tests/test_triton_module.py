@@ -34,6 +34,8 @@ from netdsl_triton import device as devices  # noqa: E402
 from netdsl_triton import module as modules  # noqa: E402
 from netdsl_triton import watch as watching  # noqa: E402
 from netdsl_triton.graphs import Recorder  # noqa: E402
+from netdsl_triton.kernels.conv import Conv  # noqa: E402
+from netdsl_triton.kernels.matmul import Matmul  # noqa: E402
 from netdsl_triton.module import EXACT_BATCHES, FusedModule  # noqa: E402
 from netdsl_triton.notes import SlowPath  # noqa: E402
 from netdsl_triton.program import Program  # noqa: E402
@@ -738,6 +740,33 @@ def test_a_fault_of_a_kernel_is_a_note(planned: None, monkeypatch: pytest.Monkey
         assert torch.equal(found, module._reference(x))
 
 
+def test_what_cannot_be_bound_is_done_by_the_next_best(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And by plain PyTorch where there is none; each is a note."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no engine for it\nat length")
+
+    monkeypatch.delenv("NETDSL_DEBUG")
+    monkeypatch.setattr(Matmul, "bind", refuse)
+    monkeypatch.setattr(Conv, "bind", refuse)
+    module, x = fused(), image()
+    with torch.inference_mode():
+        with pytest.warns(SlowPath, match=r"conv failed, cudnn does it: RuntimeError: no engine for it$"):
+            found = module(x)
+        assert_same(found, module._reference(x))
+        (program,) = module.programs.values()
+        assert isinstance(program, Program)
+        assert "cudnn" in program.plan.by_kernel and not {"conv", "matmul"} & set(program.plan.by_kernel)
+        for kernel in program.kernels.values():
+            monkeypatch.setattr(type(kernel), "bind", refuse)
+        module = fused()
+        with pytest.warns(SlowPath, match=r"fallback failed, PyTorch does it"):
+            found = module(x)
+        assert_same(found, module._reference(x))
+        (program,) = module.programs.values()
+        assert isinstance(program, Program) and set(program.plan.by_kernel) == {""}
+
+
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
@@ -1058,7 +1087,7 @@ def test_launches_are_recorded_and_replayed(planned: None) -> None:
     program = recorded(cuda)
     recorded_last = ["side waits for main", "side synchronised", "recording", "recorded", "main waits for side"]
     assert cuda.log == ["main done", "main done", *recorded_last]  # weights folded, kernels compiled
-    assert program.note == ""
+    assert program.notes == []
     cuda.log.clear()
     for _ in range(2):
         program(image())
@@ -1100,7 +1129,7 @@ def test_without_recording_streams_wait_all_the_same(planned: None) -> None:
 def test_what_cannot_be_recorded_runs_all_the_same(planned: None) -> None:
     cuda = Cuda(fails=True)
     program = recorded(cuda)
-    assert program.note == "without a CUDA graph: operation not permitted when stream is capturing"
+    assert program.notes == ["without a CUDA graph: operation not permitted when stream is capturing"]
     assert "synchronised" in cuda.log
     module, x = fused(), image()
     with torch.inference_mode():

@@ -47,8 +47,11 @@ def choose(task: Task, device: Device, store: Store | None = None, kernels: Sequ
     usable = [candidate for candidate in found if not candidate.dropped]
     if not usable:
         return unclaimed(task, device, tuple(found), refused)
-    best, *rivals = sorted(found, key=_rank)
+    cautious = frozenset([kernel.name for kernel in kernels if getattr(kernel, "cautious", False)])
+    best, *rivals = sorted(found, key=lambda candidate: _rank(candidate, cautious))
     how = "the fastest predicted" if best.measured is None else "the fastest measured"
+    if any(rival.kernel in cautious and not rival.dropped and rival.seconds < best.seconds for rival in rivals):
+        how += ", of those with fewer launches" if best.measured is None else ""
     return Choice(
         best.kernel,
         best.config,
@@ -93,8 +96,11 @@ def remembered(task: Task, device: Device, results: Sequence[Result], kernels: S
     ]
 
 
-def _rank(candidate: Candidate) -> tuple[bool, bool, float]:
-    return bool(candidate.dropped), candidate.measured is None, candidate.seconds
+def _rank(candidate: Candidate, cautious: frozenset[str]) -> tuple[bool, bool, bool, float]:
+    """What is `cautious` and needs several launches comes behind the others until it is measured."""
+    predicted = candidate.measured is None
+    behind = predicted and candidate.kernel in cautious and candidate.launches > 1
+    return bool(candidate.dropped), predicted, behind, candidate.seconds
 
 
 def unclaimed(

@@ -322,8 +322,8 @@ class FusedModule(nn.Module):
             found = self.plan(signature)
         recorder = Recorder(device) if device.type == "cuda" else None
         program = Program(found, self._reference, device, recorder, self._options.graphs)
-        if program.note:
-            self._notes.say(program.note, program.note)
+        for note in program.notes:
+            self._notes.say(note, note)
         return program
 
     def _cpu_program(self, signature: Signature) -> Runs | Unable:

@@ -7,6 +7,7 @@ streams wait for each other. What it returns is copied out: the next call leaves
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
@@ -25,7 +26,7 @@ from netdsl_triton.choose import registered
 from netdsl_triton.dtypes import DTYPES
 from netdsl_triton.fold import State, fold
 from netdsl_triton.graphs import Recorder, Recording
-from netdsl_triton.kernels.base import Launch
+from netdsl_triton.kernels.base import Candidate, Choice, Launch
 from netdsl_triton.plan import Plan, Stage
 from netdsl_triton.task import View
 from netdsl_triton.timing import compile_together
@@ -35,7 +36,7 @@ class Program:
     """A plan with its memory.
 
     plan        what it does
-    note        why it runs without a CUDA graph, where it does on a CUDA device
+    notes       which kernels failed, and what runs instead; why it runs without a CUDA graph
     tensors     of each value, as a view of the arena
     """
 
@@ -53,16 +54,17 @@ class Program:
         """
         self.plan, self.module, self.device, self.recorder = plan, module, device, recorder
         self.lock = Lock()
+        self.notes: list[str] = []
         with ordinary(device), self.turn():
             self._make()
-        self.note = ""
         self.recording: Recording | None = None
         if recorder is not None and self.launches:
             with ordinary(device):
                 with self.turn():
                     compile_together(self.compiled())
                 if graphs:
-                    self.recording, self.note = recorder.record(self.run)
+                    self.recording, note = recorder.record(self.run)
+                    self.notes += [note] if note else []
 
     def _make(self) -> None:
         plan, device = self.plan, self.device
@@ -73,7 +75,7 @@ class Program:
         self.state: State = {}
         self.packed: dict[int, tuple[Tensor, ...]] = {}
         self.fold()
-        self.launches: list[Launch] = [self.bound(i, stage) for i, stage in enumerate(plan.stages)]
+        self.launches: list[Launch] = [self.able(i, stage) for i, stage in enumerate(plan.stages)]
 
     def compiled(self) -> list[Launch]:
         """The launches that Triton compiles."""
@@ -123,6 +125,39 @@ class Program:
         return packed
 
     # --- launches -------------------------------------------------------------------------------------------------
+
+    def able(self, i: int, stage: Stage) -> Launch:
+        """The launch of a stage. Where its kernel cannot be bound, the next best does it, at last plain PyTorch."""
+        try:
+            return self.bound(i, stage)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            choice = stage.choice
+            if not choice.kernel or os.environ.get("NETDSL_DEBUG"):
+                raise
+            others = tuple([r for r in choice.rivals if not r.dropped and r.kernel != choice.kernel])
+            name = others[0].kernel if others else ""
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            self.notes.append(f"{stage.name}: {choice.kernel} failed, {name or 'PyTorch'} does it: {reason}")
+            taken = others[0] if others else Candidate("", {}, choice.predicted)
+            stage = stage.replace(
+                choice=Choice(
+                    taken.kernel,
+                    taken.config,
+                    taken.predicted,
+                    taken.launches,
+                    taken.measured,
+                    taken.error,
+                    others[1:],
+                    choice.refused,
+                    f"{choice.kernel} failed",
+                )
+            )
+            self.plan = self.plan.replace(stages=(*self.plan.stages[:i], stage, *self.plan.stages[i + 1 :]))
+            if isinstance(stage.task.op, Absorbing):
+                self.packed[i] = self.pack(stage, fold(stage.task.op, self.state))
+            return self.able(i, stage)
 
     def bound(self, i: int, stage: Stage) -> Launch:
         inputs = [self.tensors[x] for x in stage.inputs]

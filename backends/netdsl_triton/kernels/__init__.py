@@ -5,6 +5,7 @@ from __future__ import annotations
 from netdsl_triton.kernels.base import Kernel
 from netdsl_triton.kernels.conv import Conv
 from netdsl_triton.kernels.copy import Copy
+from netdsl_triton.kernels.cudnn import Cublas, Cudnn
 from netdsl_triton.kernels.depthwise import Depthwise
 from netdsl_triton.kernels.fallback import Fallback
 from netdsl_triton.kernels.head import Classifier
@@ -18,6 +19,8 @@ KERNELS: tuple[Kernel, ...] = (
     Matmul(),
     Conv(),
     Depthwise(),
+    Cudnn(),
+    Cublas(),
     Pool(),
     LocalResponse(),
     Mean(),

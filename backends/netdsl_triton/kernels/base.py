@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Config = Mapping[str, int | str | bool]
 """Block sizes, warps, stages …, by name; as it stands in the cache and in reports."""
 Launch = Callable[[], None]
-"""Does the task once: reads the inputs, writes the whole output, allocates nothing."""
+"""Does the task once: reads the inputs, writes the whole output. What it allocates (libraries do) it frees again."""
 
 
 class Candidate(Record):
@@ -106,7 +106,11 @@ class Compilation(Record):
 
 
 class Kernel(Protocol):
-    """One way to do tasks. Tensors come as N x C x H x W with the strides of their views (channels innermost)."""
+    """One way to do tasks. Tensors come as N x C x H x W with the strides of their views (channels innermost).
+
+    It may have `cautious = True`: then a configuration of several launches is not taken on a prediction alone where
+    another kernel does the task.
+    """
 
     name: str
     """As in reports and in the cache: `matmul`, `conv`, `fallback` …"""

@@ -23,6 +23,7 @@ class Fallback:
     """Every fused element, and every primitive without weights: `reference.run`, a PyTorch call for each step."""
 
     name = "fallback"
+    cautious = True
 
     def claims(self, task: Task, device: Device) -> str:
         if device.arch[0] == "cpu":
