@@ -6,6 +6,7 @@ too, and it does not matter which of them are installed.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -115,3 +116,53 @@ def test_this_test_sees_what_a_module_of_netdsl_imports(stubs: Path) -> None:
     (stubs / "netdsl_heavy.py").write_text("import torch\n", encoding="utf-8")
     code = "import netdsl.cli, netdsl_heavy\n" + command("check", GOOGLENET)
     assert imported(code, stubs) & set(HEAVY) == {"torch"}
+
+
+# --- who may import whom ----------------------------------------------------------------------------------------------
+
+
+def mentioned(text: str, late: bool) -> set[str]:
+    """The top-level packages that a file imports when it is loaded; with `late`, wherever it imports them."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif late or not isinstance(node, ast.FunctionDef):
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def test_the_core_imports_no_backend() -> None:
+    for path in (ROOT / "netdsl").rglob("*.py"):
+        assert not {name for name in mentioned(path.read_text(encoding="utf-8"), late=True) if "netdsl_" in name}, path
+
+
+PLANNING = ("__init__", "choose", "memory", "plan", "progress", "report", "report_text", "store", "task", "kernels/*")
+"""Files of the Triton backend that are answered from shapes."""
+
+
+@pytest.mark.parametrize("pattern", PLANNING)
+def test_planning_imports_neither_torch_nor_triton(pattern: str) -> None:
+    paths = list((ROOT / "backends" / "netdsl_triton").glob(f"{pattern}.py"))
+    assert paths
+    for path in paths:
+        assert not mentioned(path.read_text(encoding="utf-8"), late=False) & set(HEAVY), path
+
+
+def test_these_tests_see_imports() -> None:
+    text = """
+import netdsl_one.part
+from torch import nn
+if TYPE_CHECKING:
+    import numpy
+def late():
+    from netdsl_two import x
+"""
+    assert mentioned(text, late=False) == {"netdsl_one", "torch"}
+    assert mentioned(text, late=True) == {"netdsl_one", "netdsl_two", "torch"}

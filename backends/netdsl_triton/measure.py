@@ -23,6 +23,7 @@ from netdsl.options import UsageError
 from netdsl.record import Record
 from netdsl_triton import reference
 from netdsl_triton.kernels.base import Candidate, Kernel, Launch
+from netdsl_triton.notes import fault
 from netdsl_triton.store import Result, Store
 from netdsl_triton.task import Task
 from netdsl_triton.tensors import MakeTensors, Tensors
@@ -280,10 +281,3 @@ def products(tf32: bool) -> Iterator[None]:
 def name_of(way: Candidate) -> str:
     config = " ".join(f"{name}={value}" for name, value in way.config.items())
     return f"{way.kernel} {config}".rstrip()
-
-
-def fault(error: Exception) -> str:
-    """An exception in a line."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return said if len(said) <= 160 else f"{said[:159]}…"

@@ -31,3 +31,10 @@ def depth_of_caller() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(INSIDE):
         depth, frame = depth + 1, frame.f_back
     return depth
+
+
+def fault(error: Exception) -> str:
+    """An exception in a line."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return said if len(said) <= 160 else f"{said[:159]}…"

@@ -31,8 +31,19 @@ class Progress:
         if not self.shown or now - self.drawn < EVERY:
             return
         self.drawn = now
-        columns = shutil.get_terminal_size().columns - 1
-        self._write(line(done, of, name, now - self.began)[:columns])
+        self.say(line(done, of, name, now - self.began))
+
+    def say(self, text: str) -> None:
+        """What is at work, where nobody knows how far it is."""
+        if self.shown:
+            self._write(text[: shutil.get_terminal_size().columns - 1])
+
+    def clear(self) -> None:
+        """Leaves an empty line."""
+        if self.shown and self.width:
+            self._write("")
+            self.stream.write("\r")
+            self.stream.flush()
 
     def _write(self, text: str) -> None:
         self.stream.write("\r" + text.ljust(self.width))
@@ -43,10 +54,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.shown and self.width:
-            self._write("")
-            self.stream.write("\r")
-            self.stream.flush()
+        self.clear()
 
 
 def line(done: float, of: int, name: str, passed: float) -> str:

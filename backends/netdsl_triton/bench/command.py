@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def bench(asked: Sequence[Asked], question: Question, target: Path | None = None
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise UsageError(f"{target} is a folder" if target.is_dir() else f"there is no folder {target.parent}")
     from netdsl_triton.bench import compare, latency, machine, table
+    from netdsl_triton.progress import Progress
 
     rates = machine.rates(question.device, question.dtype)
     found = {"schema": SCHEMA, "machine": machine.describe(question.device), "question": as_json(question), "cases": []}
@@ -46,29 +47,24 @@ def bench(asked: Sequence[Asked], question: Question, target: Path | None = None
         cases.append(case)
         if target is not None:
             write_atomically(target, json.dumps(found, indent=1) + "\n")
+        shown.clear()
         print(table.case_table(case) + "\n", flush=True)
 
-    for one in asked:
-        for batch in question.batches:
-            try:
-                case = compare.compare(one.net, question, batch, rates, say())
-                if question.latency:
-                    latency.add(case, one, question, batch)
-                keep(case)
-            except compare.DeviceLost as error:
-                keep(error.case)
-                print(f"netdsl: {error}; what was found so far is kept", file=sys.stderr)
-                return 1
+    with Progress() as shown:
+        for one in asked:
+            for batch in question.batches:
+                try:
+                    case = compare.compare(one.net, question, batch, rates, shown.say)
+                    if question.latency:
+                        latency.add(case, one, question, batch)
+                    keep(case)
+                except compare.DeviceLost as error:
+                    keep(error.case)
+                    print(f"netdsl: {error}; what was found so far is kept", file=sys.stderr)
+                    return 1
     statuses = [row["status"] for case in cases for row in case["results"]]
     return 1 if "wrong" in statuses or "timed" not in statuses else 0
 
 
 def as_json(question: Question) -> dict[str, Any]:
     return {name: getattr(question, name) for name in Question.fields}
-
-
-def say() -> Callable[[str], None]:
-    """Shows what is under way, on a terminal."""
-    if not sys.stderr.isatty():
-        return lambda text: None
-    return lambda text: print(f"\r\x1b[K{text} …\r", end="", file=sys.stderr, flush=True)

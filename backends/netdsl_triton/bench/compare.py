@@ -20,6 +20,7 @@ from netdsl_triton.bench import machine
 from netdsl_triton.bench.contestants import Call, Scene, contestants, flat, note_of, time_limit
 from netdsl_triton.bench.question import OURS, Question
 from netdsl_triton.bench.timing import Times, alternating
+from netdsl_triton.notes import fault
 
 TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 1e-2, "bf16": 3e-2}
 """Of ‖y - y_ref‖/‖y_ref‖; three times the error of the emitted module, where that is more."""
@@ -162,8 +163,7 @@ def finite(value: float) -> float | None:
 def failed(error: Exception) -> Row:
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return {"status": "failed", "reason": "out of memory"}
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return {"status": "failed", "reason": f"{type(error).__name__}: {lines[0][:200] if lines else ''}".rstrip(": ")}
+    return {"status": "failed", "reason": fault(error)}
 
 
 def timed(times: Times, batch: int) -> Row:

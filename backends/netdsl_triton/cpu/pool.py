@@ -7,12 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from netdsl.ops.pooling import AvgPool, MaxPool
-from netdsl.ops.window import Window
 from netdsl.passes.fused import FusedMean, FusedPool
-from netdsl_torch.single import function_of
 from netdsl_triton.cpu.bind import Bound, Site, channels_last, empty, shape_of
 from netdsl_triton.cpu.steps import finished, in_place, written
+from netdsl_triton.reference import pool_of
 
 SMALL = 1 << 14
 """Elements of a map for which one call of PyTorch's pool is quicker than several maxima."""
@@ -27,9 +25,7 @@ def pool(site: Site) -> Bound:
     steps = in_place(site, op.epilogue)
     if op.kind == "max" and site.output.rank == 3 and separable(op, site):
         return Bound(write=written(maximum(op, site), steps))
-    shared = {name: getattr(op, name) for name in Window.fields}
-    primitive = MaxPool(**shared) if op.kind == "max" else AvgPool(**shared, count_pad=op.count_pad)
-    function = function_of(primitive, site.inputs[:1])
+    function = pool_of(op, len(op.kernel))
     return Bound(make=finished(lambda x, *others: function(channels_last(x)), steps))
 
 
