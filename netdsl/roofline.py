@@ -126,7 +126,7 @@ class Kernel:
         macs = self.macs * batch
         values = (sum(self.reads.values()) + sum(self.writes.values())) * batch + self.weights
         moved = values * BYTES[dtype]
-        return Element(self.name, self.op, macs, moved, max(2 * macs / device.flops[dtype], moved / device.bandwidth))
+        return Element(self.name, self.op, macs, moved, device.busy(macs, moved, dtype))
 
 
 Reads = dict[int, int]

@@ -212,8 +212,7 @@ def planned(
 
 def _work(stage: Stage, elements: tuple[str, ...], device: Device, dtype: str) -> Work:
     macs = stage.task.macs
-    floor = max(2 * macs / device.flops[dtype], stage.bytes / device.bandwidth)
-    return Work(stage.name, elements, stage.choice, macs, stage.bytes, floor)
+    return Work(stage.name, elements, stage.choice, macs, stage.bytes, device.busy(macs, stage.bytes, dtype))
 
 
 # --- elements ------------------------------------------------------------------------------------------------------

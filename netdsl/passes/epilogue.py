@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from netdsl.passes.fused import (
     BINARY,
+    MAX_OPERANDS,
     FusedConv,
     FusedMean,
     FusedPool,
@@ -22,8 +23,6 @@ from netdsl.passes.fused import (
 from netdsl.passes.rewrite import Context, Value, Work
 
 HOSTS = (FusedConv, FusedPool, FusedMean, Head, Pointwise)
-MAX_OPERANDS = 2
-"""Other inputs of one epilogue: each is one more stream that a kernel reads."""
 MAX_STEPS = 6
 
 

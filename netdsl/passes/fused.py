@@ -47,6 +47,8 @@ UNARY = (
 """Steps without weights, each the primitive of that name; `value` is the slope of `leaky_relu`."""
 BINARY = ("add", "mul", "gate")
 """Steps with another input: x + y and x·y, of one shape; x·g, one factor for each channel of each sample (g is C)."""
+MAX_OPERANDS = 2
+"""Other inputs that the steps of one element take: each is one more stream that a kernel reads."""
 
 
 class Step(Record):

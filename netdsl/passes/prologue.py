@@ -12,6 +12,7 @@ from __future__ import annotations
 from netdsl.passes.cost import Cost
 from netdsl.passes.fused import (
     BINARY,
+    MAX_OPERANDS,
     UNARY,
     FusedConv,
     FusedMean,
@@ -29,8 +30,6 @@ HOSTS = (FusedConv, FusedPool, FusedMean, Head)
 STEPS = (*UNARY, "affine", "scale", "prelu", "gate")
 """What a prologue may hold."""
 MAX_STEPS = 4
-MAX_OPERANDS = 2
-"""Of prologue and epilogue together."""
 
 
 def prologue(work: Work, context: Context) -> None:

@@ -12,7 +12,7 @@ from operator import le
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import BYTES, Device
-from netdsl.passes.fused import BINARY, Steps
+from netdsl.passes.fused import BINARY, MAX_OPERANDS, Steps
 from netdsl.record import Record
 from netdsl_triton.kernels.base import Compilation
 from netdsl_triton.task import Task, View
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CHANNEL_PAD = 256
 """Packed vectors are as long as a multiple of it; no block of channels is wider, so none reaches over the end."""
-MAX_OPERANDS = 2
 Block = tuple[int, int, int, int]
 """M, N and K of a block, and warps."""
 BLOCKS: tuple[Block, ...] = (

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netdsl.devices import Device
-from netdsl.passes.fused import BINARY, Pointwise, Step
+from netdsl.passes.fused import BINARY, MAX_OPERANDS, Pointwise, Step
 from netdsl_triton.kernels.base import Config
 from netdsl_triton.kernels.common import (
-    MAX_OPERANDS,
     Coded,
     Pointer,
     coded,
