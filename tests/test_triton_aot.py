@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from netdsl_triton.aot import ARCHITECTURES, Unit, cover, gates, main
+from netdsl_triton.aot import ARCHITECTURES, FEW_DTYPES, Unit, cover, gates, main, shape, tasks, units
+from netdsl_triton.kernels import KERNELS
 from netdsl_triton.kernels.base import Compilation
 
 pytest.importorskip("triton", reason="triton is missing")
 
-KERNELS = ("pool", "lrn", "mean", "pointwise", "copy")
+NAMES = ("matmul", "conv", "depthwise", "head", "pool", "lrn", "mean", "pointwise", "copy")
 HERE = Path(__file__).parent
 PRODUCT = "%z = tt.dot %x, %y : tensor<64x64xf16> * tensor<64x64xf16> -> tensor<64x64xf32>"
 
@@ -30,10 +32,9 @@ def compiling(*command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_kernel_and_configuration_compiles(arch: str) -> None:
-    chosen = [word for name in KERNELS for word in ("--kernel", name)]
-    done = compiling("-m", "netdsl_triton.aot", "--arch", arch, "--jobs", "1", *chosen)
+    done = compiling("-m", "netdsl_triton.aot", "--arch", arch)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 faults" in done.stdout and all(f"\n{name} " in done.stdout for name in KERNELS)
+    assert ", 0 faults" in done.stdout and all(f"\n{name} " in done.stdout for name in NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,12 @@ def test_what_must_not_be_is_refused(refused: dict[str, str], name: str, fault: 
     assert fault in refused[name]
 
 
-def unit(steps: str = "", rows: int = 64, warps: int = 4, dtype: str = "fp16", kernel: str = "product") -> Unit:
+def unit(steps: str = "", rows: int = 64, warps: int = 4, dtype: str = "fp16", **constants: Any) -> Unit:
     function = SimpleNamespace(__name__="product", __module__="nowhere")
-    one = Compilation(function, {"x": f"*{dtype}"}, {"STEPS": steps}, {}, {"num_warps": warps}, matrix=True)
-    return Unit(kernel, {"rows": rows}, dtype, "sm_90", one)
+    codes = tuple([code for kind in steps.split() for code in (kind, 0.0, 0, 0)])
+    constants["STEPS"] = codes
+    one = Compilation(function, {"x": f"*{dtype}"}, constants, {}, {"num_warps": warps}, matrix=True)
+    return Unit("product", {"rows": rows, "group": constants.pop("GROUP", 1)}, dtype, "sm_90", one)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +91,29 @@ def test_tensor_memory_must_fit() -> None:
     assert list(gates(unit(), made, 0, ("UTCHMMA",))) == ["needs 1024 columns of tensor memory, there are 512"]
 
 
-def test_each_choice_is_compiled_once() -> None:
-    """Every configuration, type and constant is there, the longest first, and nothing that adds none of them."""
-    units = [unit("relu"), unit("relu, add"), unit("relu, add", rows=128), unit("relu", rows=128), unit(dtype="bf16")]
-    assert cover(units) == [units[1], units[2], units[0], units[4]]
+def test_each_choice_is_compiled_once_with_the_most_steps() -> None:
+    """Every configuration, type and kind of step is there, the longest first, and nothing that adds none of them."""
+    units = [unit("relu"), unit("relu add"), unit("relu add", rows=128), unit("relu", rows=128), unit(dtype="bf16")]
+    assert cover(units) == [units[1], units[2], units[4]]
+    assert cover([unit("relu"), unit("add gate"), unit("gate add")]) == [unit("add gate"), unit("relu")]
+
+
+def test_what_takes_more_registers_comes_first() -> None:
+    units = [unit(EVEN=True), unit(EVEN=False), unit("relu", EVEN=True)]
+    assert cover(units) == [units[2], units[1]]
+
+
+def test_with_full_every_list_of_steps_is_compiled() -> None:
+    units = [unit("relu"), unit("relu add"), unit("relu add", GROUP=8), unit("add")]
+    assert len(cover(units)) == 1 and len(cover(units, full=True)) == 4
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_configuration_that_a_network_can_choose_is_covered(arch: str) -> None:
+    """What is compiled has each block, of each function, that the tasks of a network allow; in each type."""
+    found = units(KERNELS, tasks(["resnet50"], FEW_DTYPES), ARCHITECTURES[arch])
+    chosen = {(one.compilation.function.__name__, shape(one), one.dtype) for one in found}
+    assert chosen == {(one.compilation.function.__name__, shape(one), one.dtype) for one in cover(found)}
 
 
 def test_the_interpreter_does_not_compile(capsys: pytest.CaptureFixture[str]) -> None:

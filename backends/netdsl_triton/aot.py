@@ -4,9 +4,12 @@
 
 Every launch that the networks can ask for is a specialisation of a Triton function. Those are compiled for each
 architecture, and the binary is looked at: no register may spill, the shared memory must fit, and what multiplies
-matrices must use the device's instructions for it. Without `--full` not every specialisation is compiled, but every
-kernel in each type, with each of its configurations, and each value of each constant (the steps of an epilogue, say),
-that a few networks ask for which have every kind of layer.
+matrices must use the device's instructions for it. The layers are those of a few networks which have every kind of
+them; what multiplies has, besides its own steps, those of `step_lists`.
+
+Without `--full`, every kernel is compiled once with each of its configurations as far as the binary differs (`shape`),
+in bf16, fp32 and tf32, with the steps that need most registers; and with each kind of step, and each form.
+With `--full` in every type, with each list of steps, of all shipped networks.
 
 It needs Triton, and the compilers that come with it, but no device.
 """
@@ -36,6 +39,7 @@ from netdsl.net import Net
 from netdsl.ops import Op
 from netdsl.options import UsageError
 from netdsl.passes import Context, inline, optimise, retype
+from netdsl.passes.fused import BINARY, FusedConv, Step, Steps
 from netdsl.prove import ShapeFault
 from netdsl.record import Record
 from netdsl.table import align
@@ -44,7 +48,10 @@ from netdsl_triton.kernels import KERNELS
 from netdsl_triton.kernels.base import Compilation, Config, Kernel
 from netdsl_triton.task import Task, View
 
-DTYPES = ("fp16", "bf16", "fp32")
+DTYPES = ("bf16", "fp16", "fp32", "tf32")
+"""Of tensors; tf32 is fp32 whose products may be rounded."""
+FEW_DTYPES = ("bf16", "fp32", "tf32")
+"""What is compiled without `--full`: fp16 takes the registers, the memory and the instructions of bf16."""
 BATCHES = (1, 32)
 OPEN_SIZES = (224, 256, 320)
 """What open heights and widths are tried with: the first that fits the network."""
@@ -140,14 +147,41 @@ def _view(type: TensorType, batch: int, dtype: str) -> View:
     return View(batch, shape, shape[0], 0, dtype)
 
 
-def tasks(specs: Iterable[str], dtypes: Iterable[str]) -> list[Task]:
+def step_lists(op: FusedConv, full: bool) -> Iterator[tuple[Steps, Steps, bool]]:
+    """Prologue and epilogue, and whether there is a bias: without `full`, the longest that networks have."""
+    affine, relu, silu = Step(kind="affine", weights=(op.weight, op.weight)), Step(kind="relu"), Step(kind="silu")
+    add, gate = Step(kind="add", input=1), Step(kind="gate", input=1)
+    yield (), (add, relu), True
+    yield (affine, relu), (add, relu), True
+    if full:
+        yield (affine, silu), (add, relu), True
+        yield (), (), False
+        yield (), (relu,), True
+        yield (), (gate,), True
+
+
+def stepped(task: Task, full: bool) -> Iterator[Task]:
+    """The task, and where it multiplies, the same with each of `step_lists`."""
+    yield task
+    op, x, y = task.op, task.inputs[0], task.output
+    if not isinstance(op, FusedConv):
+        return
+    for prologue, epilogue, bias in step_lists(op, full):
+        other = [step.kind for step in epilogue if step.kind in BINARY]
+        read = {"add": y, "gate": View(y.batch, y.shape[:1], y.channels, 0, y.dtype)}
+        changed = op.replace(prologue=prologue, epilogue=epilogue, bias=op.weight if bias else None)
+        yield Task(changed, (x, *[read[kind] for kind in other]), y)
+
+
+def tasks(specs: Iterable[str], dtypes: Iterable[str], full: bool = False) -> list[Task]:
     """All different tasks of these networks, fused as for bf16 on an H200. Names of weights make no difference."""
     found: dict[tuple[str, str], Task] = {}
     nets = [net for spec in specs if len((net := netdsl.load(spec)).layers) <= MAX_ELEMENTS]
     for net in nets:
         for batch in BATCHES:
             graph = fused(net, Context(batch, "bf16"))
-            for task in tasks_of(graph, batch, "bf16") if graph else ():
+            own = tasks_of(graph, batch, "bf16") if graph else ()
+            for task in (changed for one in own for changed in stepped(one, full)):
                 shape = re.sub(r"name='[^']*'|norm='[^']*'", "", repr(task))
                 for dtype in dtypes:
                     found.setdefault((shape, dtype), in_dtype(task, dtype))
@@ -156,8 +190,9 @@ def tasks(specs: Iterable[str], dtypes: Iterable[str]) -> list[Task]:
 
 def in_dtype(task: Task, dtype: str) -> Task:
     """The same task on tensors of another type."""
-    inputs = tuple([view.replace(dtype=dtype) for view in task.inputs])
-    return task.replace(inputs=inputs, output=task.output.replace(dtype=dtype), allow_tf32=dtype == "fp32")
+    stored = "fp32" if dtype == "tf32" else dtype
+    inputs = tuple([view.replace(dtype=stored) for view in task.inputs])
+    return task.replace(inputs=inputs, output=task.output.replace(dtype=stored), allow_tf32=dtype == "tf32")
 
 
 def units(kernels: Sequence[Kernel], tasks: Iterable[Task], device: Device) -> list[Unit]:
@@ -170,7 +205,7 @@ def units(kernels: Sequence[Kernel], tasks: Iterable[Task], device: Device) -> l
                 continue
             for config in kernel.configs(task, device):
                 for one in kernel.compilations(task, config, device):
-                    unit = Unit(kernel.name, config, task.output.dtype, arch, one)
+                    unit = Unit(kernel.name, config, "tf32" if task.allow_tf32 else task.output.dtype, arch, one)
                     found.setdefault(f"{kernel.name} {_key(one)}", unit)
     return list(found.values())
 
@@ -180,20 +215,49 @@ def _key(one: Compilation) -> str:
     return repr((function, one.signature, one.constants, sorted(one.attributes.items()), sorted(one.options.items())))
 
 
-def cover(units: Iterable[Unit]) -> list[Unit]:
-    """Units that have every configuration, every type and every value of every constant, each at least once.
-
-    Those with the longest constants come first: most steps, most registers.
-    """
+def cover(units: Iterable[Unit], full: bool = False) -> list[Unit]:
+    """Of the units, so many that each of their `traits` is there at least once; the costliest come first."""
     taken, seen = [], set[Any]()
-    for unit in sorted(units, key=lambda unit: -len(repr(unit.compilation.constants))):
-        one = unit.compilation
-        traits: set[Any] = {(unit.kernel, repr(unit.config)), (one.function.__name__, unit.dtype)}
-        traits |= {(unit.kernel, name, repr(value)) for name, value in one.constants.items()}
-        if not traits <= seen:
-            seen |= traits
+    for unit in sorted(units, key=cost, reverse=True):
+        if not (found := traits(unit, full)) <= seen:
+            seen |= found
             taken.append(unit)
     return taken
+
+
+def cost(unit: Unit) -> tuple[int, ...]:
+    """What takes registers, the most important first: steps, masks, undivided sums, stages, narrow loads."""
+    one = unit.compilation
+    steps = sum(len(one.constants.get(name) or ()) for name in ("IN_STEPS", "STEPS"))
+    uneven = sum(value is False for name, value in one.constants.items() if name.startswith("EVEN"))
+    units = sum(value for name, value in one.constants.items() if name.endswith("UNIT"))
+    return steps, uneven, -int(one.constants.get("SPLIT", 1)), one.options.get("num_stages", 0), -units
+
+
+def traits(unit: Unit, full: bool) -> set[Any]:
+    """What must have been compiled once: configurations in each type, kinds of steps, values of constants.
+
+    If not `full`, only as far as another binary comes of it: of numbers, those that are the sizes of blocks.
+    """
+    one, function = unit.compilation, unit.compilation.function.__name__
+    lists = tuple([repr((one.constants.get(name) or ())[::4]) for name in ("IN_STEPS", "STEPS")])
+    if full:
+        found: set[Any] = {(unit.kernel, function, repr(unit.config), unit.dtype, lists)}
+        return found | {(function, name, repr(value)) for name, value in one.constants.items()}
+    divided = one.constants.get("SPLIT", 1) > 1
+    found = {(function, shape(unit), unit.dtype), (unit.kernel, unit.dtype), (function, "SPLIT", divided)}
+    for name, value in one.constants.items():
+        if name in ("IN_STEPS", "STEPS"):
+            found |= {(name, kind) for kind in (value or ())[::4]}
+        elif isinstance(value, bool | str):
+            found.add((function, name, value))
+    return found
+
+
+def shape(unit: Unit) -> tuple[Any, ...]:
+    """What of a configuration makes another binary: blocks, warps and forms, not how often there is one."""
+    order = ("group", "num_stages", "split")
+    return tuple(sorted((name, value) for name, value in unit.config.items() if name not in order and value != "two"))
 
 
 # --- compiling and looking at it ----------------------------------------------------------------------------------
@@ -324,7 +388,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", action="append", choices=list(ARCHITECTURES), help="for which architecture (all)")
     parser.add_argument("--kernel", action="append", choices=names, help="which kernel (all)")
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="for tensors of which type (all)")
-    parser.add_argument("--full", action="store_true", help="every specialisation, of all shipped networks")
+    parser.add_argument("--full", action="store_true", help="all networks, types, lists of steps and forms")
     parser.add_argument("--verbose", action="store_true", help="a row for each configuration")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (2 at most)")
     return parser
@@ -340,10 +404,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("triton is missing: pip install 'netdsl[triton]'") from None
     kernels = [kernel for kernel in KERNELS if not args.kernel or kernel.name in args.kernel]
     found: list[Unit] = []
-    asked = tasks(args.specs or (shipped() if args.full else NETWORKS), args.dtype or DTYPES)
+    dtypes = args.dtype or (DTYPES if args.full else FEW_DTYPES)
+    asked = tasks(args.specs or (shipped() if args.full else NETWORKS), dtypes, args.full)
     for arch in args.arch or ARCHITECTURES:
         here = units(kernels, asked, ARCHITECTURES[arch])
-        found += here if args.full else cover(here)
+        found += cover(here, args.full)
     done = list(compile_all(found, max(1, args.jobs)))
     print(*table(done, args.verbose), sep="\n")
     faults = [f"{unit}: {fault}" for unit, result in done for fault in result.faults]

@@ -46,11 +46,11 @@ BLOCKS: tuple[Block, ...] = (
 """For the matrix instructions."""
 EXACT_BLOCKS: tuple[Block, ...] = ((64, 64, 16, 4), (64, 32, 32, 4), (32, 32, 32, 4), (16, 32, 64, 4))
 """For fp32 that must not be rounded: ordinary arithmetic, so every product needs registers."""
-SPILLING: dict[int | str, tuple[Block, ...]] = {
-    80: ((128, 128, 64, 4),),
-    100: ((128, 256, 64, 8), (128, 32, 64, 4)),
-}
-"""Blocks that need more registers than there are on a device, as its compiler says."""
+MOST_HELD: dict[int | str, int] = {80: 152, 90: 170, 100: 127}
+"""Of the registers of a thread (255, on AMD twice as many), how many `held` may count; on sm_100 what leaves the
+tensor memory takes its share."""
+SPILLING: dict[int | str, tuple[Block, ...]] = {80: ((64, 64, 16, 4),), 100: ((128, 32, 64, 4),)}
+"""Blocks that need more registers than there are on a device for no reason that `held` knows, as its compiler says."""
 SMALLEST: Block = (16, 16, 32, 4)
 DTYPES = ("fp32", "fp16", "bf16")
 Arguments = dict[str, Any]
@@ -258,13 +258,27 @@ def is_exact(task: Task, device: Device) -> bool:
     return task.output.dtype == "fp32" and matrix_precision(task, device.arch[0]) == "ieee"
 
 
-def fitting(task: Task, device: Device, m: int, n: int, k: int) -> list[Block]:
-    """The blocks (M, N, K, warps) that are not too large for the sizes; the smallest always fits."""
+def held(device: Device, block: Block, changed: bool, descriptors: bool = False) -> float:
+    """About how many registers of a thread a block takes: more than `MOST_HELD`, and the compiler spills.
+
+    One for each sum; one for each value of x where it is `changed` before it is multiplied, so that it does not stay in
+    shared memory; where blocks are loaded through pointers, an address of two for each eight values of 16 bits; and as
+    wgmma gives a thread a quarter of the columns, so many of each vector of an epilogue.
+    """
+    block_m, block_n, block_k, warps = block
+    loaded = 0.0 if descriptors else (block_m + block_n) * block_k * 2 / 8
+    columns = block_n / 4 if device.arch == ("cuda", 90) else 0.0
+    return (block_m * block_n + loaded + (block_m * block_k if changed else 0)) / (32 * warps) + columns
+
+
+def fitting(task: Task, device: Device, m: int, n: int, k: int, descriptors: bool = False) -> list[Block]:
+    """The blocks (M, N, K, warps) that are not too large for sizes and registers; the smallest always fits."""
     blocks = EXACT_BLOCKS if is_exact(task, device) else BLOCKS
-    spilling = SPILLING.get(device.arch[1], ())
+    spilling, most = SPILLING.get(device.arch[1], ()), MOST_HELD.get(device.arch[1], MOST_HELD[80])
+    changed = bool(getattr(task.op, "prologue", ())) or BYTES[task.output.dtype] == 4  # rounded to tf32
     limits = [max(power_of_two(size), least) for size, least in ((m, 16), (n, 16), (k, 32))]
     found = [block for block in blocks if block not in spilling and all(map(le, block, limits))]
-    return found or [SMALLEST]
+    return [block for block in found if held(device, block, changed, descriptors) <= most] or [SMALLEST]
 
 
 def shared_memory(device: Device) -> int:
@@ -280,13 +294,14 @@ def block_config(
 ) -> dict[str, int | str | bool]:
     """A configuration with this block, and as many stages as shared memory holds, beside a block of M x N if `stored`.
 
-    No more stages than the loop over the depth has steps: what is reserved for them would keep others out.
+    In fp32 that block is there twice, as sums and as what is stored. No more stages than the loop over the depth has
+    steps: what is reserved for them would keep others out.
     """
     block_m, block_n, block_k, warps = block
     if BYTES[task.output.dtype] == 4 and block_k > 16:
         block_k //= 2
     size = BYTES[task.output.dtype]
-    room = shared_memory(device) - (block_m * block_n * size if stored else 0)
+    room = shared_memory(device) - (block_m * block_n * (2 * size if size == 4 else size) if stored else 0)
     stages = min(room // ((block_m + block_n) * block_k * size), -(-depth // block_k), 4)
     return {
         "block_m": block_m,

@@ -50,6 +50,8 @@ WIDEST = 128
 """Columns of a tile for groups, at most."""
 MANY = 10
 """So many configurations are worth trying."""
+GATHERED = 127
+"""Registers of a thread for sums and for addresses, where each value that is loaded has one of its own (of two)."""
 
 
 class Sizes:
@@ -96,9 +98,7 @@ def spills(task: Task, device: Device, block: Block, form: str) -> bool:
         large = 128 * 64 if arch == 100 else 128 * 128
         return block_m * block_n > large or (block_m > 128 and (before or arch == 80))
     if form == "packed":
-        return warps != 4 or block_m * block_k > 64 * 64
-    if (block_m, block_n, warps) == (128, 128, 4):
-        return arch == 100 or (before and block_k == 64)
+        return warps != 4 or (block_m * block_n + 2 * block_m * block_k) / (32 * warps) > GATHERED
     return arch == 80 and block == (64, 64, 32, 4)
 
 
@@ -175,7 +175,7 @@ class Conv:
         if sizes.groups > 1 or sizes.stride != (1, 1) or not y.spatial or x.channels < 2 * FEW:
             return []
         found: list[dict[str, int | str | bool]] = []
-        for block in fitting(task, device, sizes.m, sizes.n, x.channels):
+        for block in fitting(task, device, sizes.m, sizes.n, x.channels, descriptors=True):
             b, h, w = patch(task, block[0])
             tiles = -(-x.batch // b) * -(-sizes.out_height // h) * -(-sizes.out_width // w) * -(-sizes.n // block[1])
             if block[0] >= 64 and 32 <= block[1] <= 128 and block[3] == 4 and tiles >= device.units:

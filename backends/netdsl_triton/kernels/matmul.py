@@ -129,7 +129,7 @@ class Matmul:
         aligned = not gated and all(value * size % 16 == 0 for value in (x_pitch, x.offset, y.pitch, y.offset))
         if kind != "cuda" or int(arch) < 90 or sizes.strided or not aligned or is_exact(task, device):
             return []
-        blocks = fitting(task, device, sizes.m, sizes.n, sizes.k)
+        blocks = fitting(task, device, sizes.m, sizes.n, sizes.k, descriptors=True)
         configs = [block_config(task, device, block, sizes.k, stored=True) for block in blocks]
         return [
             {**config, "group": self._group(task), "split": 1, "descriptors": True}
