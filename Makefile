@@ -19,7 +19,7 @@ STAMP_MUT  := $(VENV)/.stamp-mutation
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format golden bench bench-gpu coverage mutation dist venv dev clean distclean
+.PHONY: help demo test lint format golden bench bench-gpu aot coverage mutation dist venv dev clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ bench: $(STAMP_DEV) ## check the speed of the compiler and of what it emits
 
 bench-gpu: $(STAMP_DEV) ## on a machine with a GPU: test the kernels, and measure inference into gpu-results/
 	PYTHON=$(abspath $(BIN))/python benchmarks/on_gpu.sh gpu-results $(ARGS)
+
+aot: $(STAMP_DEV) ## compile every kernel ahead of time for every architecture, in every form (hours; needs no GPU)
+	env -u TRITON_INTERPRET PYTHONPATH=backends $(BIN)/python -m netdsl_triton.aot --full $(ARGS)
 
 coverage: $(STAMP_DEV) ## run the test suite and report what it does not reach
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)

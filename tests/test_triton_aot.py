@@ -66,7 +66,7 @@ def test_what_must_not_be_is_refused(refused: dict[str, str], name: str, fault: 
 def unit(steps: str = "", rows: int = 64, warps: int = 4, dtype: str = "fp16", **constants: Any) -> Unit:
     function = SimpleNamespace(__name__="product", __module__="nowhere")
     codes = tuple([code for kind in steps.split() for code in (kind, 0.0, 0, 0)])
-    constants["STEPS"] = codes
+    constants |= {"STEPS": codes, "PRECISION": "ieee"}
     one = Compilation(function, {"x": f"*{dtype}"}, constants, {}, {"num_warps": warps}, matrix=True)
     return Unit("product", {"rows": rows, "group": constants.pop("GROUP", 1)}, dtype, "sm_90", one)
 
@@ -110,10 +110,10 @@ def test_with_full_every_list_of_steps_is_compiled() -> None:
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_configuration_that_a_network_can_choose_is_covered(arch: str) -> None:
-    """What is compiled has each block, of each function, that the tasks of a network allow; in each type."""
-    found = units(KERNELS, tasks(["resnet50"], FEW_DTYPES), ARCHITECTURES[arch])
-    chosen = {(one.compilation.function.__name__, shape(one), one.dtype) for one in found}
-    assert chosen == {(one.compilation.function.__name__, shape(one), one.dtype) for one in cover(found)}
+    """What is compiled has each block, of each function, that the tasks of a network allow."""
+    found = units(KERNELS, tasks(["alexnet"], FEW_DTYPES), ARCHITECTURES[arch])
+    chosen = {(one.compilation.function.__name__, shape(one)) for one in found}
+    assert chosen == {(one.compilation.function.__name__, shape(one)) for one in cover(found)}
 
 
 def test_the_interpreter_does_not_compile(capsys: pytest.CaptureFixture[str]) -> None:

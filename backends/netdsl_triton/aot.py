@@ -8,8 +8,8 @@ matrices must use the device's instructions for it. The layers are those of a fe
 them; what multiplies has, besides its own steps, those of `step_lists`.
 
 Without `--full`, every kernel is compiled once with each of its configurations as far as the binary differs (`shape`),
-in bf16, fp32 and tf32, with the steps that need most registers; and with each kind of step, and each form.
-With `--full` in every type, with each list of steps, of all shipped networks.
+in bf16, products also in fp32 and tf32, with the steps that need most registers; and with each kind of step, and each
+form. With `--full` in every type, with each list of steps, of all shipped networks.
 
 It needs Triton, and the compilers that come with it, but no device.
 """
@@ -226,28 +226,30 @@ def cover(units: Iterable[Unit], full: bool = False) -> list[Unit]:
 
 
 def cost(unit: Unit) -> tuple[int, ...]:
-    """What takes registers, the most important first: steps, masks, undivided sums, stages, narrow loads."""
+    """What takes registers and memory, the most important first: steps, masks and stages, whole sums, narrow loads."""
     one = unit.compilation
-    steps = sum(len(one.constants.get(name) or ()) for name in ("IN_STEPS", "STEPS"))
+    steps = sum(len(one.constants.get(name) or ()) for name in ("PROLOGUE", "STEPS"))
     uneven = sum(value is False for name, value in one.constants.items() if name.startswith("EVEN"))
     units = sum(value for name, value in one.constants.items() if name.endswith("UNIT"))
-    return steps, uneven, -int(one.constants.get("SPLIT", 1)), one.options.get("num_stages", 0), -units
+    return steps, uneven + one.options.get("num_stages", 0), -int(one.constants.get("SPLIT", 1)), -units
 
 
 def traits(unit: Unit, full: bool) -> set[Any]:
     """What must have been compiled once: configurations in each type, kinds of steps, values of constants.
 
-    If not `full`, only as far as another binary comes of it: of numbers, those that are the sizes of blocks.
+    If not `full`, only as far as another binary comes of it: of numbers, those that are the sizes of blocks, and each
+    type for each block of products alone, since what else is computed is computed in fp32.
     """
     one, function = unit.compilation, unit.compilation.function.__name__
-    lists = tuple([repr((one.constants.get(name) or ())[::4]) for name in ("IN_STEPS", "STEPS")])
+    lists = tuple([repr((one.constants.get(name) or ())[::4]) for name in ("PROLOGUE", "STEPS")])
     if full:
         found: set[Any] = {(unit.kernel, function, repr(unit.config), unit.dtype, lists)}
         return found | {(function, name, repr(value)) for name, value in one.constants.items()}
     divided = one.constants.get("SPLIT", 1) > 1
-    found = {(function, shape(unit), unit.dtype), (unit.kernel, unit.dtype), (function, "SPLIT", divided)}
+    dtype = unit.dtype if "PRECISION" in one.constants else ""
+    found = {(function, shape(unit), dtype), (unit.kernel, unit.dtype), (function, "SPLIT", divided)}
     for name, value in one.constants.items():
-        if name in ("IN_STEPS", "STEPS"):
+        if name in ("PROLOGUE", "STEPS"):
             found |= {(name, kind) for kind in (value or ())[::4]}
         elif isinstance(value, bool | str):
             found.add((function, name, value))

@@ -258,27 +258,31 @@ def is_exact(task: Task, device: Device) -> bool:
     return task.output.dtype == "fp32" and matrix_precision(task, device.arch[0]) == "ieee"
 
 
-def held(device: Device, block: Block, changed: bool, descriptors: bool = False) -> float:
+def held(task: Task, device: Device, block: Block, descriptors: bool = False) -> float:
     """About how many registers of a thread a block takes: more than `MOST_HELD`, and the compiler spills.
 
-    One for each sum; one for each value of x where it is `changed` before it is multiplied, so that it does not stay in
-    shared memory; where blocks are loaded through pointers, an address of two for each eight values of 16 bits; and as
-    wgmma gives a thread a quarter of the columns, so many of each vector of an epilogue.
+    One for each sum; one for each value of x where it is changed before it is multiplied (by a prologue, or rounded to
+    tf32), so that it does not stay in shared memory; where blocks are loaded through pointers, an address of two for
+    each eight values of 16 bits. On sm_90, as wgmma gives a thread a quarter of the columns, so many for a vector of
+    the epilogue, and of a tensor that it reads a quarter of the values that are on their way.
     """
     block_m, block_n, block_k, warps = block
+    changed = bool(getattr(task.op, "prologue", ())) or BYTES[task.output.dtype] == 4
+    reads = any(step.kind in BINARY for step in getattr(task.op, "epilogue", ()))
     loaded = 0.0 if descriptors else (block_m + block_n) * block_k * 2 / 8
-    columns = block_n / 4 if device.arch == ("cuda", 90) else 0.0
-    return (block_m * block_n + loaded + (block_m * block_k if changed else 0)) / (32 * warps) + columns
+    values = block_m * block_n + loaded + (block_m * block_k if changed else 0)
+    if device.arch != ("cuda", 90):
+        return values / (32 * warps)
+    return (values + (block_m * block_n / 4 if reads else 0)) / (32 * warps) + block_n / 4
 
 
 def fitting(task: Task, device: Device, m: int, n: int, k: int, descriptors: bool = False) -> list[Block]:
     """The blocks (M, N, K, warps) that are not too large for sizes and registers; the smallest always fits."""
     blocks = EXACT_BLOCKS if is_exact(task, device) else BLOCKS
     spilling, most = SPILLING.get(device.arch[1], ()), MOST_HELD.get(device.arch[1], MOST_HELD[80])
-    changed = bool(getattr(task.op, "prologue", ())) or BYTES[task.output.dtype] == 4  # rounded to tf32
     limits = [max(power_of_two(size), least) for size, least in ((m, 16), (n, 16), (k, 32))]
     found = [block for block in blocks if block not in spilling and all(map(le, block, limits))]
-    return [block for block in found if held(device, block, changed, descriptors) <= most] or [SMALLEST]
+    return [block for block in found if held(task, device, block, descriptors) <= most] or [SMALLEST]
 
 
 def shared_memory(device: Device) -> int:
@@ -294,14 +298,14 @@ def block_config(
 ) -> dict[str, int | str | bool]:
     """A configuration with this block, and as many stages as shared memory holds, beside a block of M x N if `stored`.
 
-    In fp32 that block is there twice, as sums and as what is stored. No more stages than the loop over the depth has
-    steps: what is reserved for them would keep others out.
+    That block needs more room, as much again in fp32 and half in 16 bits, to be brought into the order in which it is
+    stored. No more stages than the loop over the depth has steps: what is reserved for them would keep others out.
     """
     block_m, block_n, block_k, warps = block
     if BYTES[task.output.dtype] == 4 and block_k > 16:
         block_k //= 2
     size = BYTES[task.output.dtype]
-    room = shared_memory(device) - (block_m * block_n * (2 * size if size == 4 else size) if stored else 0)
+    room = shared_memory(device) - (block_m * block_n * (8 if size == 4 else 3) if stored else 0)
     stages = min(room // ((block_m + block_n) * block_k * size), -(-depth // block_k), 4)
     return {
         "block_m": block_m,
