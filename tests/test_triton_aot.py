@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from netdsl.passes.fused import FusedConv, Step
+from netdsl.passes.recipe import Parameter
 from netdsl_triton.aot import ARCHITECTURES, FEW_DTYPES, Unit, cover, gates, main, shape, tasks, units
 from netdsl_triton.kernels import KERNELS
 from netdsl_triton.kernels.base import Compilation
+from netdsl_triton.kernels.conv import LONGEST, Conv
+from netdsl_triton.task import Task, View
 
 pytest.importorskip("triton", reason="triton is missing")
 
@@ -126,3 +130,25 @@ def test_an_unknown_network_is_told() -> None:
     done = compiling("-m", "netdsl_triton.aot", "alexnett")
     assert done.returncode == 2
     assert done.stderr.startswith("netdsl: there is no file and no shipped network called alexnett: did you mean")
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_where_every_block_would_spill_the_smallest_is_left(arch: str, groups: int) -> None:
+    """Few outputs of many inputs allow only long blocks, and a prologue forbids those."""
+    weight = Parameter("w", (16, 512 // groups, 3, 3))
+    steps = (Step(kind="affine", weights=(weight, weight)), Step(kind="relu"))
+    op = FusedConv(
+        kernel=(3, 3),
+        stride=(1, 1),
+        padding=((1, 1), (1, 1)),
+        dilation=(1, 1),
+        rounding="exact",
+        out_channels=16,
+        groups=groups,
+        weight=weight,
+        prologue=steps,
+    )
+    task = Task(op, (View(4, (512, 14, 14), 512, 0, "bf16"),), View(4, (16, 14, 14), 16, 0, "bf16"))
+    configs = Conv().configs(task, ARCHITECTURES[arch])
+    assert configs and all(int(config["block_k"]) <= LONGEST for config in configs)

@@ -13,6 +13,7 @@ from netdsl_triton.kernels.common import (
     ARRIVAL,
     DESCRIPTORS,
     POINTERS,
+    SMALLEST,
     Arguments,
     Block,
     Pointer,
@@ -48,8 +49,12 @@ FEW = 16
 """With fewer input channels, taps and channels are one axis of the product, or its blocks would be mostly empty."""
 WIDEST = 128
 """Columns of a tile for groups, at most."""
+NARROWEST: Block = (16, WIDEST, 32, 4)
+"""The block for groups that no other fits."""
 MANY = 10
 """So many configurations are worth trying."""
+LONGEST = 64
+"""Channels of a block that a prologue changes, at most: its vectors need registers for each of them."""
 GATHERED = 127
 """Registers of a thread for sums and for addresses, where each value that is loaded has one of its own (of two)."""
 
@@ -94,6 +99,8 @@ def spills(task: Task, device: Device, block: Block, form: str) -> bool:
     """Whether the compilers have no registers for the block, the addresses and the steps together; as they say."""
     block_m, block_n, block_k, warps = block
     before, arch = bool(task.op.prologue), device.arch[1]  # type: ignore[attr-defined]
+    if before and block_k > LONGEST:
+        return True
     if form == "nest":
         large = 128 * 64 if arch == 100 else 128 * 128
         return block_m * block_n > large or (block_m > 128 and (before or arch == 80))
@@ -140,7 +147,7 @@ class Conv:
             depth = groups_of(sizes.groups, sizes.group_width, block[1]) * sizes.group_depth
             if sizes.group_width <= block[1] and block[2] <= max(32, 2 * depth - 1):
                 found.append(block)
-        return found or [(16, WIDEST, 32, 4)]
+        return found or [NARROWEST]
 
     def _pointers(self, task: Task, device: Device) -> list[dict[str, int | str | bool]]:
         few = task.op.groups == 1 and task.inputs[0].channels < FEW  # type: ignore[attr-defined]
@@ -150,11 +157,14 @@ class Conv:
     def _gathered(self, task: Task, device: Device, few: bool) -> list[dict[str, int | str | bool]]:
         sizes = Sizes(task)
         found: list[dict[str, int | str | bool]] = []
-        for block in self._blocks(task, device, few):
-            # One loop over taps and channels is for four warps: with eight it has been compiled to wrong code.
-            form = "packed" if few else "loop" if block[3] == 4 else "nest"
-            if spills(task, device, block, form):
-                continue
+        # One loop over taps and channels is for four warps: with eight it has been compiled to wrong code.
+        forms = [
+            (block, "packed" if few else "loop" if block[3] == 4 else "nest")
+            for block in self._blocks(task, device, few)
+        ]
+        kept = [(block, form) for block, form in forms if not spills(task, device, block, form)]
+        smallest = SMALLEST if sizes.groups == 1 else NARROWEST
+        for block, form in kept if kept or few else [(smallest, "loop")]:
             config = {**block_config(task, device, block, 10**9 if form != "nest" else sizes.group_depth), "form": form}
             shape = Sizes(task, config)
             tiles = shape.tiles_n * -(-shape.m // block[0])

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 VALUES = (1024, 2048)
 """Of a block of strips x channels: 8 or 16 for each thread of four warps."""
 STRIPS = (1, 2, 4)
-"""Pixels side by side that a program computes from one row of loads."""
+"""Pixels side by side that a program computes from one row of loads; one with a prologue, which takes registers."""
 MANY = 8
 """So many configurations are worth trying."""
 FIRST_LEVEL = 128 * 1.5e9
@@ -84,13 +84,14 @@ class Depthwise:
 
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         sizes, widest = Sizes(task), power_of_two(task.output.channels)
+        before = bool(task.op.prologue)  # type: ignore[attr-defined]
         found: list[Config] = [
             {"block_p": values // block_c, "block_c": block_c, "across": across, "num_warps": 4, "num_stages": 1}
             for values in VALUES
             for block_c in (32, 64, 128)
             if block_c == 32 or block_c <= widest
             for across in STRIPS
-            if across == 1 or (across <= sizes.out_width and across * values <= 4096)
+            if across == 1 or (not before and across <= sizes.out_width and across * values <= 4096)
         ]
         found.sort(key=lambda config: self.seconds(task, config, device))
         return found[:MANY]
