@@ -8,7 +8,7 @@ matrices must use the device's instructions for it. The layers are those of a fe
 them; what multiplies has, besides its own steps, those of `step_lists`.
 
 Without `--full`, every kernel is compiled once with each of its configurations as far as the binary differs (`shape`),
-in bf16, products also in fp32 and tf32, with the steps that need most registers; and with each kind of step, and each
+in bf16, products also in exact fp32, with the steps that need most registers; and with each kind of step, and each
 form. With `--full` in every type, with each list of steps, of all shipped networks.
 
 It needs Triton, and the compilers that come with it, but no device.
@@ -50,8 +50,8 @@ from netdsl_triton.task import Task, View
 
 DTYPES = ("bf16", "fp16", "fp32", "tf32")
 """Of tensors; tf32 is fp32 whose products may be rounded."""
-FEW_DTYPES = ("bf16", "fp32", "tf32")
-"""What is compiled without `--full`: fp16 takes the registers, the memory and the instructions of bf16."""
+FEW_DTYPES = ("bf16", "fp32")
+"""What is compiled without `--full`: fp16 takes the registers and instructions of bf16, tf32 has the same blocks."""
 BATCHES = (1, 32)
 OPEN_SIZES = (224, 256, 320)
 """What open heights and widths are tried with: the first that fits the network."""
@@ -258,8 +258,8 @@ def traits(unit: Unit, full: bool) -> set[Any]:
 
 def shape(unit: Unit) -> tuple[Any, ...]:
     """What of a configuration makes another binary: blocks, warps and forms, not how often there is one."""
-    order = ("group", "num_stages", "split")
-    return tuple(sorted((name, value) for name, value in unit.config.items() if name not in order and value != "two"))
+    same = ("group", "num_stages", "split", "clamp")  # a prologue as bounds or not: both change x
+    return tuple(sorted((name, value) for name, value in unit.config.items() if name not in same and value != "two"))
 
 
 # --- compiling and looking at it ----------------------------------------------------------------------------------
