@@ -105,6 +105,11 @@ def backends() -> Iterator[Backend]:
         yield load_backend(name)
 
 
+def is_generated(text: str) -> bool:
+    """Whether one of the backends wrote this file, and nobody changed it since: any of them may replace it."""
+    return any(backend.is_generated(text) for backend in backends())
+
+
 def backend_for(suffix: str) -> Backend:
     """The backend that writes files with this suffix. Raises UsageError with the suffixes there are."""
     known: list[str] = []

@@ -501,6 +501,11 @@ def test_compile_can_be_forced(run: Run) -> None:
     assert run("compile", "lenet5").code == 0, "from now on it is netdsl's"
 
 
+def test_compile_replaces_what_another_backend_wrote(run: Run) -> None:
+    for backend in ("triton", "torch", "triton"):
+        assert run("compile", "lenet5", "--backend", backend).code == 0
+
+
 def test_compile_does_not_write_onto_a_folder(run: Run, here: Path) -> None:
     (here / "lenet5.py").mkdir()
     for options in ([], ["--force"]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl_triton.kernels.base import Config
+from netdsl_triton.kernels.base import Candidate, Choice, Config
 from netdsl_triton.report import Element, Report, Work
 
 LAST_RESORTS = ("", "fallback")
@@ -117,7 +117,7 @@ def _work_rows(one: Work, block: str, what: str) -> list[str]:
     rows = [row]
     details = []
     other = one.runner_up
-    if one.margin is not None and other is not None and (other.kernel != choice.kernel or other.measured is not None):
+    if one.margin is not None and other is not None and is_rival(other, choice):
         against = other.kernel if other.kernel != choice.kernel else f"its {_config(other.config)}"
         details.append(f"{one.margin:.2f} x as fast as {against} ({_time(other.seconds)})")
     if choice.measured is not None:
@@ -133,6 +133,11 @@ def _work_rows(one: Work, block: str, what: str) -> list[str]:
     rows.extend(_said(text) for text in _wrapped(details))
     rows.extend(_said(f"{drop.kernel} {_config(drop.config)} dropped: {drop.dropped}") for drop in choice.dropped)
     return rows
+
+
+def is_rival(other: Candidate, choice: Choice) -> bool:
+    """Whether a comparison says something: with another kernel, or with times that were measured."""
+    return other.measured is not None or (other.kernel != choice.kernel and other.kernel not in LAST_RESORTS)
 
 
 def _wrapped(parts: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.backend import backend_for, fusing, load_backend, written_by
+from netdsl.backend import backend_for, fusing, is_generated, load_backend, written_by
 from netdsl.cli.asked import asked_net
 from netdsl.options import UsageError
 from netdsl.writing import may_write, write_atomically
@@ -64,6 +64,6 @@ def write_code(net: Net, backend: Backend, args: argparse.Namespace) -> Path:
     if target.suffix not in written_by(backend):
         suffix = target.suffix or "a file without a suffix"
         raise UsageError(f"the {backend.name} backend writes {', '.join(written_by(backend))}, not {suffix}")
-    may_write(target, backend.is_generated, args.force)
+    may_write(target, is_generated, args.force)
     write_atomically(target, backend.emit(net))
     return target
