@@ -40,6 +40,12 @@ VALUES = (1024, 2048)
 """Of a block of strips x channels: 8 or 16 for each thread of four warps."""
 STRIPS = (1, 2, 4)
 """Pixels side by side that a program computes from one row of loads; one with a prologue, which takes registers."""
+SPILLING: dict[int | str, frozenset[tuple[int, int, int]]] = {
+    80: frozenset({(9, 2, 1024)}),
+    90: frozenset({(25, 1, 1024)}),
+    100: frozenset({(9, 4, 1024), (25, 1, 2048)}),
+}
+"""By taps, strip and values: where the compiler spills a few registers to fit one more block on a multiprocessor."""
 MANY = 8
 """So many configurations are worth trying."""
 FIRST_LEVEL = 128 * 1.5e9
@@ -85,6 +91,7 @@ class Depthwise:
     def configs(self, task: Task, device: Device) -> Sequence[Config]:
         sizes, widest = Sizes(task), power_of_two(task.output.channels)
         before = bool(task.op.prologue)  # type: ignore[attr-defined]
+        spilling = SPILLING.get(device.arch[1], frozenset())
         found: list[Config] = [
             {"block_p": values // block_c, "block_c": block_c, "across": across, "num_warps": 4, "num_stages": 1}
             for values in VALUES
@@ -92,6 +99,7 @@ class Depthwise:
             if block_c == 32 or block_c <= widest
             for across in STRIPS
             if across == 1 or (not before and across <= sizes.out_width and across * values <= 4096)
+            if (math.prod(sizes.kernel), across, values) not in spilling
         ]
         found.sort(key=lambda config: self.seconds(task, config, device))
         return found[:MANY]
