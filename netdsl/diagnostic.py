@@ -66,6 +66,23 @@ class Label(Record):
     text: str = ""
 
 
+class Edit(Record):
+    """A change of the text: what stands in `span` becomes `text`. An empty span inserts, an empty text deletes."""
+
+    span: Span
+    text: str
+
+
+class Repair(Record):
+    """A way out that was tried: with these edits, the fault is gone and no other has come.
+
+    `title` is one clause (`pad 2 keeps 28 x 28`); edits are in order and do not overlap. They are in one file.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+
+
 class Diagnostic(Record):
     """One fault: a stable code, one sentence, the place, other places, the arithmetic, and ways out."""
 
@@ -76,6 +93,8 @@ class Diagnostic(Record):
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
     trail: Origin = ()
+    repairs: tuple[Repair, ...] = ()
+    """The smallest change first, at most three. Whoever needs them asks for them: finding them takes checks."""
 
     @property
     def severity(self) -> str:

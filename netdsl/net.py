@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from netdsl.analysis import Cost, cost
+from netdsl.analysis.cost import Cost, cost
 from netdsl.diagnostic import Diagnostic, SpecError, diagnose
 from netdsl.domain import Domain, simplified
 from netdsl.driver import Checked, check_source, check_varied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netdsl.analysis import Measure
+from netdsl.analysis.cost import Measure
 from netdsl.domain import Domain
 from netdsl.graph import Call, Graph, Node, Repeat, live, repeat_step, step_names
 from netdsl.net import Net

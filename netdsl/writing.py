@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from netdsl.options import UsageError
 
 
-def may_write(target: Path, is_generated: object, force: bool) -> None:
+def may_write(target: Path, is_generated: Callable[[str], bool], force: bool) -> None:
     """Refuses a target that is not a file of ours, before anything is computed."""
-    assert callable(is_generated)
     if target.is_dir():
         raise UsageError(f"{target} is a folder")
     if not target.parent.is_dir():

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from netdsl.analysis import Measure
+from netdsl.analysis.cost import Measure
 from netdsl.graph import Graph, Node, Output, bodies, live
 from netdsl.ops import Op
 from netdsl.source import Span

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,117 +19,155 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
     # prog: else argparse lays out a help page to find it, and imports shutil and the compressors for that
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="netdsl")
+    for add in (check, show, compile_, fmt, tune, bench, list_):
+        add(commands)
+    return parser
 
-    check = commands.add_parser(
+
+def about_nets(command: argparse.ArgumentParser) -> None:
+    """The options of every command that reads a network: which one, and with which numbers."""
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="a value for a parameter of the net: --set classes=10",
+    )
+    command.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME=]SIZES",
+        help="other sizes for the input: --input 3x64x64",
+    )
+    command.add_argument("--net", metavar="NAME", help="which network, where the file has several (the last one)")
+
+
+def a_spec(command: argparse.ArgumentParser, several: bool = False) -> None:
+    """The argument that all of these have first."""
+    help_ = "a .net file, or the name of a shipped network"
+    if several:
+        command.add_argument("specs", nargs="+", metavar="SPEC", help=help_)
+    else:
+        command.add_argument("spec", metavar="SPEC", help=help_)
+
+
+def check(commands: Commands) -> None:
+    command = commands.add_parser(
         "check",
         help="prove that every shape fits",
         description="Proves that every shape fits. Prints nothing when all is well but what open sizes must be.",
     )
-    check.add_argument("specs", nargs="+", metavar="SPEC", help="a .net file, or the name of a shipped network")
+    a_spec(command, several=True)
+    about_nets(command)
 
-    show = commands.add_parser("show", help="the network as a table", description="The network as a table, or as JSON.")
-    show.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    show.add_argument(
+
+def show(commands: Commands) -> None:
+    command = commands.add_parser(
+        "show", help="the network as a table", description="The network as a table, or as JSON."
+    )
+    a_spec(command)
+    command.add_argument(
         "--json", action="store_true", help="as JSON, for programs: every primitive in order of execution"
     )
-    show.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
+    command.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
+    about_nets(command)
 
-    compile_ = commands.add_parser(
+
+def compile_(commands: Commands) -> None:
+    command = commands.add_parser(
         "compile",
         help="write the network as code",
         description="Checks the network, prints its table and writes it as code: readable PyTorch.",
     )
-    compile_.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    compile_.add_argument(
+    a_spec(command)
+    command.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         help="the file to write; its suffix picks the backend (NAME.py in this folder)",
     )
-    compile_.add_argument("--backend", metavar="NAME", help="the backend, where the suffix does not say it")
-    compile_.add_argument(
+    command.add_argument("--backend", metavar="NAME", help="the backend, where the suffix does not say it")
+    command.add_argument(
         "--force", action="store_true", help="replace a file that netdsl did not write, or that was changed since"
     )
-    compile_.add_argument(
+    command.add_argument(
         "--explain-fusion",
         action="store_true",
         help="say what the triton backend makes of each element, and which kernel does it; writes a file with -o alone",
     )
-    compile_.add_argument("--json", action="store_true", help="with --explain-fusion: as JSON, for programs")
-    compile_.add_argument("--batch", type=samples, metavar="N", help="with --explain-fusion: samples (32)")
-    compile_.add_argument("--dtype", metavar="TYPE", help="with --explain-fusion: fp32, tf32, fp16 or bf16 (bf16)")
-    compile_.add_argument(
+    command.add_argument("--json", action="store_true", help="with --explain-fusion: as JSON, for programs")
+    command.add_argument("--batch", type=samples, metavar="N", help="with --explain-fusion: samples (32)")
+    command.add_argument("--dtype", metavar="TYPE", help="with --explain-fusion: fp32, tf32, fp16 or bf16 (bf16)")
+    command.add_argument(
         "--device", metavar="NAME", help="with --explain-fusion: for which device (the GPU of this machine, else h200)"
     )
+    about_nets(command)
 
-    tune = commands.add_parser(
+
+def fmt(commands: Commands) -> None:
+    command = commands.add_parser(
+        "fmt",
+        help="lay files out in the one canonical way",
+        description="Lays files out in the one canonical way. Rewrites those that this changes, and names them.",
+    )
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="a .net file, a folder of them, or - for standard input"
+    )
+    command.add_argument("--check", action="store_true", help="write nothing; name what would change, and exit with 1")
+    command.add_argument("--diff", action="store_true", help="write nothing; show what would change")
+
+
+def tune(commands: Commands) -> None:
+    command = commands.add_parser(
         "tune",
         help="time kernels on this machine's GPU",
         description="Times the kernels that the triton backend can choose from, on the GPU of this machine, and "
         "remembers the fastest of each layer: whatever is compiled from then on has them.",
     )
-    tune.add_argument("spec", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    tune.add_argument("--batch", type=several_samples, default=(32,), metavar="N,N…", help="sizes of batches (32)")
-    tune.add_argument("--dtype", default="bf16", metavar="TYPE", help="fp32, tf32, fp16 or bf16 (bf16)")
-    tune.add_argument("--budget", type=seconds, metavar="SECONDS", help="stop after so long, what matters most first")
+    a_spec(command)
+    command.add_argument("--batch", type=several_samples, default=(32,), metavar="N,N…", help="sizes of batches (32)")
+    command.add_argument("--dtype", default="bf16", metavar="TYPE", help="fp32, tf32, fp16 or bf16 (bf16)")
+    command.add_argument(
+        "--budget", type=seconds, metavar="SECONDS", help="stop after so long, what matters most first"
+    )
+    about_nets(command)
 
-    bench = commands.add_parser(
+
+def bench(commands: Commands) -> None:
+    command = commands.add_parser(
         "bench",
         help="compare the speed of backends",
         description="Compares backends on this machine: first their numbers, then their times, taken in turns.",
     )
-    bench.add_argument("specs", nargs="+", metavar="SPEC", help="a .net file, or the name of a shipped network")
-    bench.add_argument(
+    a_spec(command, several=True)
+    command.add_argument(
         "--backend", default="torch,eager,compile,triton", metavar="NAMES", help="of torch,eager,folded,compile,triton"
     )
-    bench.add_argument("--batch", type=several_samples, default=(1,), metavar="N,N…", help="sizes of batches (1)")
-    bench.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, fp16 or bf16 (bf16 on CUDA, fp32 on a CPU)")
-    bench.add_argument("--device", default="auto", metavar="NAME", help="auto, cuda or cpu (auto)")
-    bench.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="of timing for each table (5)")
-    bench.add_argument("--repeats", type=positive, metavar="N", help="samples for each row, instead of --seconds")
-    bench.add_argument("--no-tune", action="store_true", help="kernels as predicted or remembered")
-    bench.add_argument(
+    command.add_argument("--batch", type=several_samples, default=(1,), metavar="N,N…", help="sizes of batches (1)")
+    command.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, fp16 or bf16 (bf16 on CUDA, fp32 on a CPU)")
+    command.add_argument("--device", default="auto", metavar="NAME", help="auto, cuda or cpu (auto)")
+    command.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="of timing for each table (5)")
+    command.add_argument("--repeats", type=positive, metavar="N", help="samples for each row, instead of --seconds")
+    command.add_argument("--no-tune", action="store_true", help="kernels as predicted or remembered")
+    command.add_argument(
         "--compile-mode",
         default="max-autotune",
         metavar="MODE",
         help="of torch.compile: max-autotune, reduce-overhead or default",
     )
-    bench.add_argument(
+    command.add_argument(
         "--prepare-limit", type=seconds, default=600.0, metavar="S", help="after so long a backend is given up (600)"
     )
-    bench.add_argument("--latency", action="store_true", help="compile times, too: cold and cached, in new processes")
-    bench.add_argument("--json", metavar="FILE", help="also write the results to this file (docs/benchmarks/json.md)")
+    command.add_argument("--latency", action="store_true", help="compile times, too: cold and cached, in new processes")
+    command.add_argument("--json", metavar="FILE", help="also write the results to this file (docs/benchmarks/json.md)")
+    about_nets(command)
 
-    for command in (check, show, compile_, tune, bench):
-        command.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="NAME=NUMBER",
-            help="a value for a parameter of the net: --set classes=10",
-        )
-        command.add_argument(
-            "--input",
-            action="append",
-            default=[],
-            metavar="[NAME=]SIZES",
-            help="other sizes for the input: --input 3x64x64",
-        )
-        command.add_argument("--net", metavar="NAME", help="which network, where the file has several (the last one)")
 
-    fmt = commands.add_parser(
-        "fmt",
-        help="lay files out in the one canonical way",
-        description="Lays files out in the one canonical way. Rewrites those that this changes, and names them.",
-    )
-    fmt.add_argument("files", nargs="+", metavar="FILE", help="a .net file, a folder of them, or - for standard input")
-    fmt.add_argument("--check", action="store_true", help="write nothing; name what would change, and exit with 1")
-    fmt.add_argument("--diff", action="store_true", help="write nothing; show what would change")
-
+def list_(commands: Commands) -> None:
     commands.add_parser(
         "list", help="the shipped networks", description="The shipped networks: name, parameters, MACs, source."
     )
-    return parser
 
 
 def positive(text: str) -> int:

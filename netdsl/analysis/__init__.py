@@ -1,0 +1,1 @@
+"""What does a network cost?  A file for each question; none of them unrolls what repeats, unless it says so."""
