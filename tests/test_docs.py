@@ -42,9 +42,10 @@ from typing import Any
 import pytest
 
 from netdsl.cli import main
-from netdsl.diagnostic import CODES, Diagnostic, SpecError, render
+from netdsl.diagnostic import CODES, Diagnostic, SpecError
 from netdsl.net import Net, load, loads
 from netdsl.parse import parse
+from netdsl.render import render
 from netdsl.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent

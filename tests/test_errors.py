@@ -20,8 +20,10 @@ import pytest
 
 from netdsl.cli.arguments import build_parser
 from netdsl.cli.asked import read_net
-from netdsl.diagnostic import CODES, WIDTH, Diagnostic, Label, SpecError, diagnose, render, use_colour
+from netdsl.diagnostic import CODES, Diagnostic, Label, SpecError, diagnose
 from netdsl.net import Net, loads
+from netdsl.render import render, use_colour
+from netdsl.render.text import WIDTH
 from netdsl.source import Source, Span
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ from strategies import Code, Program, Shape, lay, mangled, programs, share, soup
 
 import netdsl
 from netdsl import tree as t
-from netdsl.diagnostic import CODES, Diagnostic, SpecError, render
+from netdsl.diagnostic import CODES, Diagnostic, SpecError
 from netdsl.graph import Graph, bodies, layers, show_graph, verify
 from netdsl.net import Net
 from netdsl.network import UsageError
@@ -23,6 +23,7 @@ from netdsl.ops import OPS, Op
 from netdsl.parse import parse
 from netdsl.passes.inline import inline
 from netdsl.prove import Prover
+from netdsl.render import render
 from netdsl.size import evaluate
 from netdsl.source import Source, Span
 from netdsl.types import TensorType

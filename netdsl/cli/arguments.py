@@ -52,6 +52,20 @@ def a_spec(command: argparse.ArgumentParser, several: bool = False) -> None:
         command.add_argument("spec", metavar="SPEC", help=help_)
 
 
+def about_faults(command: argparse.ArgumentParser) -> None:
+    """How faults are shown. The destinations are names of their own: a command may have a format of its own."""
+    command.add_argument(
+        "--format",
+        dest="faults_as",
+        choices=("full", "concise", "json", "github", "sarif"),
+        default="full",
+        help="how faults are shown: in full, in a line each, as JSON (docs/diagnostics-json.md), for GitHub, as SARIF",
+    )
+    command.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="of faults (on a terminal)"
+    )
+
+
 def check(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
@@ -60,6 +74,7 @@ def check(commands: Commands) -> None:
     )
     a_spec(command, several=True)
     about_nets(command)
+    about_faults(command)
 
 
 def show(commands: Commands) -> None:
@@ -72,6 +87,7 @@ def show(commands: Commands) -> None:
     )
     command.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
     about_nets(command)
+    about_faults(command)
 
 
 def compile_(commands: Commands) -> None:
@@ -103,6 +119,7 @@ def compile_(commands: Commands) -> None:
         "--device", metavar="NAME", help="with --explain-fusion: for which device (the GPU of this machine, else h200)"
     )
     about_nets(command)
+    about_faults(command)
 
 
 def fmt(commands: Commands) -> None:
@@ -132,6 +149,7 @@ def tune(commands: Commands) -> None:
         "--budget", type=seconds, metavar="SECONDS", help="stop after so long, what matters most first"
     )
     about_nets(command)
+    about_faults(command)
 
 
 def bench(commands: Commands) -> None:
@@ -162,6 +180,7 @@ def bench(commands: Commands) -> None:
     command.add_argument("--latency", action="store_true", help="compile times, too: cold and cached, in new processes")
     command.add_argument("--json", metavar="FILE", help="also write the results to this file (docs/benchmarks/json.md)")
     about_nets(command)
+    about_faults(command)
 
 
 def list_(commands: Commands) -> None:

@@ -29,7 +29,7 @@ def read_net(spec: str, args: argparse.Namespace) -> tuple[Net | None, list[Diag
 def asked_net(spec: str, args: argparse.Namespace) -> Net | None:
     """The network; None where it has faults. What there is to say of it is said."""
     net, faults = read_net(spec, args)
-    report(faults)
+    report(faults, args)
     return net
 
 
@@ -53,13 +53,17 @@ def inputs(pairs: list[str]) -> dict[str, str] | None:
     return sizes or None
 
 
-def report(faults: Sequence[Diagnostic]) -> None:
-    """Faults go to the error stream, an empty line between them."""
-    from netdsl.diagnostic import render, use_colour
+def report(faults: Sequence[Diagnostic], args: argparse.Namespace | None = None) -> None:
+    """Faults go to the error stream, in the format that is asked for; nothing where there are none."""
+    if not faults:
+        return
+    from netdsl.render import rendered, use_colour
 
-    colour = use_colour(sys.stderr.isatty())
-    for fault in faults:
-        print(render(fault, colour) + "\n", file=sys.stderr)
+    form, wanted = getattr(args, "faults_as", "full"), getattr(args, "color", "auto")
+    print(rendered(faults, form, use_colour(sys.stderr.isatty(), wanted)), file=sys.stderr)
+    if form != "full":
+        return
+    print(file=sys.stderr)
     errors = sum(fault.severity == "error" for fault in faults)
     if errors > 1:
         print(f"{errors} errors", file=sys.stderr)

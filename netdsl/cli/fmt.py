@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from netdsl.cli.asked import report
-from netdsl.diagnostic import use_colour
 from netdsl.formatting import format_files
+from netdsl.render import use_colour
 
 
 def run(args: argparse.Namespace) -> int:

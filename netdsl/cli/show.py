@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             print(to_json(net.to_dict()))
         except SpecError as error:  # too long to be listed
-            report(error.diagnostics)
+            report(error.diagnostics, args)
             return 1
     else:
         from netdsl.table import network_table

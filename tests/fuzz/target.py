@@ -6,7 +6,7 @@ exception. What was accepted verifies, is the same network when it is formatted,
 
 from __future__ import annotations
 
-from netdsl.diagnostic import CODES, Diagnostic, render
+from netdsl.diagnostic import CODES, Diagnostic
 from netdsl.driver import check_source
 from netdsl.files import no_files
 from netdsl.graph import bodies, show_graph, verify
@@ -14,6 +14,7 @@ from netdsl.layout import layout
 from netdsl.net import Net
 from netdsl.options import UsageError
 from netdsl.parse import parse
+from netdsl.render import render
 from netdsl.source import Source
 from netdsl.table import network_table
 
