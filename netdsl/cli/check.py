@@ -1,6 +1,6 @@
 """`netdsl check`: proves that every shape fits.
 
-What people read of faults goes to the error stream. What programs read is the result: it goes to standard output, as one
+What people read of faults goes to the error stream. What programs read is the result, and goes to standard output: one
 text for all specs, also where they have no faults.
 """
 
