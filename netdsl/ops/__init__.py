@@ -14,6 +14,7 @@
 | `resize.py`         | UPSAMPLE                                                               |
 | `join.py`           | the ops behind `+`, `|`, `mean(…)`, `gate(…)` and their like           |
 | `base.py`           | what an op is, and what several of them ask of their input             |
+| `worked.py`         | formulas with their numbers put in, as `netdsl explain` shows them     |
 | `window.py`         | how many windows fit: the formula of convolutions and pools            |
 | `initial.py`        | from what weights start: an argument of convolutions and FC            |
 """

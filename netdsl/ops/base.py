@@ -1,19 +1,21 @@
 """What is a primitive?  Its attributes, how it is written, its shape rule, its parameters, its cost.
 
 An op is one frozen class in one file of this folder. It says how it is written (`spellings`, `arguments`), which
-shape comes out (`infer`), which tensors it learns (`weights`) and what it costs (`macs`). Nothing else in the core
-knows its formula. To add one: a class here, its name in `ops/__init__.py`, one rule in each backend.
+shape comes out (`infer`), which tensors it learns (`weights`), what it costs (`macs`), and how all that is worked by
+hand (`worked`). Nothing else in the core knows its formula. To add one: a class here, its name in `ops/__init__.py`,
+one rule in each backend.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from netdsl.ops.worked import Worked, by_axis, equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.record import Record
-from netdsl.size import Size
+from netdsl.size import Size, floor_div
 from netdsl.types import TensorType
 
 REQUIRED: Any = "required"
@@ -119,6 +121,34 @@ class Op(Record):
         """The attributes in a few words, for tables."""
         return ""
 
+    def worked(self, inputs: tuple[TensorType, ...], output: TensorType) -> Worked:
+        """The formulas with the numbers of this input put in, as one works them by hand."""
+        params, macs = self.params(inputs), self.macs(inputs, output)
+        return Worked(
+            by_axis(self.worked_axes(inputs, output)),
+            equation(self.worked_params(inputs), params) if params else "",
+            "" if macs == 0 else equation(self.worked_macs(inputs, output), macs),
+            self.remarks(inputs, output),
+        )
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        """Each axis that is computed, with its arithmetic: `("H", "(224 - 7 + 2*3)/2 + 1 = 112")`."""
+        return ()
+
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        """The number of learned values as it comes about; by default the sizes of the tensors."""
+        shapes = [weight.shape for weight in self.weights(inputs) if not weight.buffer]
+        several = {shape: shapes.count(shape) for shape in shapes}
+        return " + ".join(product((n, *shape) if n > 1 else shape) for shape, n in several.items())
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        """The multiply-accumulates as they come about. An op that has some says how."""
+        raise NotImplementedError
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        """What the numbers stand for, where that is not plain."""
+        return ()
+
 
 class Elementwise(Op):
     """The output has the shape of the input."""
@@ -200,6 +230,15 @@ def divisible_by(size: Size, wanted: int) -> tuple[str, ...]:
     below = next(n for n in range(min(wanted, size), 0, -1) if size % n == 0)
     above = next((n for n in range(wanted, size + 1) if size % n == 0), below)
     return (f"{size} is divisible by {' and '.join(map(str, dict.fromkeys([below, above])))}",)
+
+
+def starts(x: TensorType, kept: tuple[Size, ...]) -> tuple[str, ...]:
+    """Where a cut in the middle starts on each axis."""
+    rows = [
+        (axis, f"floor(({size} - {left})/2) = {floor_div(size - left, 2)}")
+        for axis, size, left in zip(x.axes[1:], x.spatial, kept)
+    ]
+    return tuple(f"the cut starts at {text}" for text in by_axis(rows))
 
 
 def brief(extent: tuple[int, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,8 +20,9 @@ from netdsl.ops.base import (
 )
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
+from netdsl.ops.worked import product
 from netdsl.prove import Prover, ShapeFault
-from netdsl.size import Size
+from netdsl.size import Formula, Size
 from netdsl.types import TensorType
 
 BIAS = Argument(
@@ -131,6 +133,18 @@ class Conv(Window):
         each = known_channels("CONV", inputs[0]) // self.groups * math.prod(self.kernel)
         return output.elements * each
 
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        seen = known_channels("CONV", inputs[0]) // self.groups
+        filter_ = product((*self.kernel, seen))
+        return f"{self.out_channels}*({filter_}{' + 1' if self.bias else ''})"
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        seen = known_channels("CONV", inputs[0]) // self.groups
+        return f"({product((*output.spatial, self.out_channels))})*({product((*self.kernel, seen))})"
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return (*super().remarks(inputs, output), *grouped(known_channels("CONV", inputs[0]), self.groups))
+
     def describe(self) -> str:
         words = [written(self.kernel)]
         if set(self.stride) != {1}:
@@ -213,7 +227,7 @@ class ConvTranspose(Op):
         for size, axis, (k, d, s, p, more) in zip(x.spatial, x.axes[1:], moves):
             reach = d * (k - 1) + 1
             out = (size - 1) * s - 2 * p + reach + more
-            worked = f"{axis} = ({size} - 1)*{s} - 2*{p} + {reach}{f' + {more}' if more else ''} = {out}"
+            worked = f"{axis} = {spread_out(size, reach, s, p, more)} = {out}"
             prove.at_least(
                 out, 1, f"a transposed convolution must leave some {axis}", partial(nothing_left, axis, worked)
             )
@@ -228,6 +242,22 @@ class ConvTranspose(Op):
     def macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
         return inputs[0].elements * (self.out_channels // self.groups * math.prod(self.kernel))
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        moves = zip(self.kernel, self.dilation, self.stride, self.padding, self.out_padding)
+        for axis, size, out, (k, d, s, p, more) in zip(inputs[0].axes[1:], inputs[0].spatial, output.spatial, moves):
+            yield axis, f"{spread_out(size, d * (k - 1) + 1, s, p, more)} = {out}"
+
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        seen = known_channels("DECONV", inputs[0]) // self.groups
+        return f"{self.out_channels}*({product((*self.kernel, seen))}{' + 1' if self.bias else ''})"
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        x, made = inputs[0], self.out_channels // self.groups
+        return f"({product((*x.spatial, x.channels))})*({product((*self.kernel, made))})"
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return grouped(known_channels("DECONV", inputs[0]), self.groups)
+
     def describe(self) -> str:
         words = [written(self.kernel), f"up {'x'.join(map(str, self.stride))}"]
         if set(self.dilation) != {1}:
@@ -235,6 +265,21 @@ class ConvTranspose(Op):
         if self.groups > 1:
             words.append(f"groups {self.groups}")
         return " ".join(words)
+
+
+def spread_out(size: Size, reach: int, stride: int, pad: int, more: int) -> str:
+    """`(14 - 1)*2 - 2*1 + 4`: how far the windows of a transposed convolution reach."""
+    shown = f"({size})" if isinstance(size, Formula) and len(size.terms) > 1 else str(size)
+    return f"({shown} - 1)*{stride} - 2*{pad} + {reach}{f' + {more}' if more else ''}"
+
+
+def grouped(channels: int, groups: int) -> tuple[str, ...]:
+    """What one filter sees, where that is not all channels."""
+    if groups == 1:
+        return ()
+    seen = channels // groups
+    whole = f"{groups} groups: " if groups < channels else "depthwise: "
+    return (f"{whole}each filter sees {channels}/{groups} = {seen} channel{'s' if seen > 1 else ''}",)
 
 
 def resolved_filters(op: str, given: dict[str, Any], x: TensorType) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis
+from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis, starts
+from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import AXES, TensorType
@@ -46,6 +48,12 @@ class Crop(Op):
         for axis, size, kept, before in zip(x.axes[1:], x.spatial, self.size, self.offset or (0,) * len(self.size)):
             fits(f"CROP to {axis} = {kept}", axis, size, kept, before, prove)
         return TensorType((x.channels, *self.size))
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        return zip(output.axes[1:], map(str, output.spatial))
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return starts(inputs[0], self.size) if self.offset is None else ()
 
     def describe(self) -> str:
         return "x".join(map(str, self.size)) + (f" from {'x'.join(map(str, self.offset))}" if self.offset else "")
@@ -138,6 +146,10 @@ class Pad(Op):
             ),
         )
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        for axis, size, (before, after), out in zip(output.axes[1:], inputs[0].spatial, self.padding, output.spatial):
+            yield axis, f"{size} + {before} + {after} = {out}"
+
     def describe(self) -> str:
         sides = [f"{before}" if before == after else f"{before}+{after}" for before, after in self.padding]
         size = sides[0] if len(set(sides)) == 1 else "x".join(sides)
@@ -158,6 +170,9 @@ class PadChannels(Op):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         return TensorType((x.channels + self.channels, *x.spatial))
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        return [("C", f"{inputs[0].channels} + {self.channels} = {output.channels}")]
 
     def describe(self) -> str:
         return f"+{self.channels}"
@@ -223,6 +238,11 @@ class Slice(Op):
         )
         return TensorType((*x.shape[:at], stop - self.start, *x.shape[at + 1 :]))
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        at = axis_index(self.axis, output)
+        stop = inputs[0].shape[at] if self.stop is None else self.stop
+        return [(self.axis, f"{stop} - {self.start} = {output.shape[at]}")]
+
     def describe(self) -> str:
         return f"{self.axis} {self.start}..{'' if self.stop is None else self.stop}"
 
@@ -262,6 +282,10 @@ class ChannelShuffle(Op):
             ),
         )
         return x
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        channels = inputs[0].channels
+        return (f"{self.groups} groups of {channels}/{self.groups} = {floor_div(channels, self.groups)} channels",)
 
     def describe(self) -> str:
         return f"groups {self.groups}"
@@ -341,6 +365,16 @@ class Reshape(Op):
             )
         return (" or ".join(f"`RESHAPE {way}`" for way in ways),)
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        (x,) = inputs
+        known = product(size for size in self.shape if size is not None)
+        for axis, size, out in zip(output.axes, self.shape, output.shape):
+            if size is None:
+                yield axis, f"({product(x.shape)})/({known}) = {out}"
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return (f"{equation(product(inputs[0].shape), inputs[0].elements)} values, before and after",)
+
     def __str__(self) -> str:
         return " x ".join("?" if size is None else str(size) for size in self.shape)
 
@@ -395,6 +429,10 @@ class Transpose(Op):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         return TensorType(tuple(x.shape[axis] for axis in self.order))
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        (x,) = inputs
+        return (", ".join(f"{axis} was {x.axes[old]}" for axis, old in zip(output.axes, self.order)),)
 
     def describe(self) -> str:
         return "x".join(map(str, self.order))

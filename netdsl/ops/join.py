@@ -5,11 +5,11 @@ Each is the op behind an operator, a call, or both: `a + b` and `add(a, b)`, `me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis
+from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis, starts
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -165,6 +165,10 @@ class Concat(Join):
         for other in inputs[1:]:
             yield from (row[1:] for row in zip(inputs[0].axes, inputs[0].shape, other.shape) if row[0] != self.axis)
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        along = axis_index(self.axis, output)
+        return [(self.axis, f"{' + '.join(str(x.shape[along]) for x in inputs)} = {output.shape[along]}")]
+
     def describe(self) -> str:
         return "" if self.axis == "C" else f"axis {self.axis}"
 
@@ -201,6 +205,12 @@ class CropTo(Join):
 
     def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
         return iter(())
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        x, like = inputs
+        if self.offset is not None:
+            return ()
+        return starts(x, like.spatial)
 
     def describe(self) -> str:
         return f"offset {brief(self.offset)}" if self.offset else ""

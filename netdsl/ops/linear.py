@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, need_spatial
 from netdsl.ops.convolution import BIAS
 from netdsl.ops.initial import BIAS_INIT, INIT
+from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -41,6 +43,12 @@ class Flatten(Op):
         if self.axes == "all":
             return TensorType((x.elements,))
         return TensorType((x.channels, TensorType(x.spatial).elements))
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        (x,) = inputs
+        if self.axes == "all":
+            return [("C", equation(product(x.shape), output.channels).replace(",", ""))]
+        return [("W", equation(product(x.spatial), output.shape[1]).replace(",", ""))]
 
     def describe(self) -> str:
         return self.axes if self.axes != "all" else ""
@@ -97,3 +105,10 @@ class Linear(Op):
 
     def macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
         return self.in_features(inputs) * self.out_features
+
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        features = self.in_features(inputs)
+        return f"{self.out_features}*({features} + 1)" if self.bias else f"{self.out_features}*{features}"
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        return f"{self.out_features}*{self.in_features(inputs)}"

@@ -56,6 +56,10 @@ class BatchNorm(Elementwise):
             Weight("num_batches_tracked", (), buffer=True),
         )
 
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        channels = inputs[0].channels
+        return (f"γ and β for each of {channels} channels; the running μ and σ² are not learned",)
+
 
 class Affine(Elementwise):
     """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² of each sample by itself, and γ and β of each channel.
@@ -78,6 +82,9 @@ class Affine(Elementwise):
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         channels = (known_channels(self.spellings[0], inputs[0]),)
         return (Weight("weight", channels), Weight("bias", channels)) if self.affine else ()
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return (f"γ and β for each of {inputs[0].channels} channels",) if self.affine else ()
 
 
 class LayerNorm(Affine):
@@ -129,6 +136,11 @@ class GroupNorm(Affine):
                 ),
             )
         return inputs[0]
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        channels = known_channels("GN", inputs[0])
+        size = f"{self.groups} groups of {channels}/{self.groups} = {channels // self.groups} channels"
+        return (*super().remarks(inputs, output), size)
 
     def describe(self) -> str:
         return f"groups {self.groups}"

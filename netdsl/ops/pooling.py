@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis, written
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
+from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -119,6 +121,10 @@ class GlobalPool(Op):
         need_spatial(self.spellings[0], x)
         return TensorType((x.channels,))
 
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        (x,) = inputs
+        return (f"{equation(product(x.spatial), TensorType(x.spatial).elements)} values of each channel become one",)
+
 
 class GlobalAvgPool(GlobalPool):
     """y[c] = mean of X[c] (Lin et al. 2013, §3.2)."""
@@ -155,6 +161,12 @@ class AdaptivePool(Op):
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         return TensorType((inputs[0].channels, *self.size))
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        return zip(output.axes[1:], map(str, output.spatial))
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return ("whatever the input is", "row i pools rows floor(i*H/n) to ceil((i + 1)*H/n) - 1, n rows come out")
 
     def describe(self) -> str:
         return f"to {'x'.join(map(str, self.size))}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis
+from netdsl.ops.worked import factor
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -50,6 +52,10 @@ class Upsample(Op):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
         return TensorType((x.channels, *(size * n for size, n in zip(x.spatial, self.factor))))
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        for axis, size, n, out in zip(inputs[0].axes[1:], inputs[0].spatial, self.factor, output.spatial):
+            yield axis, f"{n}*{factor(size)} = {out}"
 
     def describe(self) -> str:
         return f"x{brief(self.factor)}" + (f" {self.mode}" if self.mode != "nearest" else "")

@@ -6,9 +6,11 @@ A layer that works on each step alone is a convolution with a window of one: `CO
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, divisible_by, known_channels, need_share
+from netdsl.ops.worked import factor, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -131,6 +133,32 @@ class Recurrent(Op):
         each = sum(math.prod(weight.shape) for weight in self.weights(inputs) if len(weight.shape) == 2)
         return inputs[0].spatial[0] * each
 
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        return [("C", f"{self.directions}*{self.hidden} = {output.channels}")] if self.bidirectional else []
+
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        return self.products(inputs, " + 2" if self.bias else "")
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        return f"{factor(inputs[0].spatial[0])}*({self.products(inputs, '')})"
+
+    def products(self, inputs: tuple[TensorType, ...], biases: str) -> str:
+        """The numbers in W_ih, W_hh and the biases of the first layer, then those of the layers on top of it."""
+        rows, features = product((self.gates, self.hidden)), known_channels(self.spellings[0], inputs[0])
+        first = f"{self.directions}*" if self.bidirectional else ""
+        text = f"{first}{rows}*({features} + {self.hidden}{biases})"
+        if self.layers > 1:
+            above = product((self.layers - 1, self.directions))
+            text += f" + {above}*{rows}*({self.directions * self.hidden} + {self.hidden}{biases})"
+        return text
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        n, matrices = self.hidden, "one matrix" if self.gates == 1 else f"{self.gates} matrices"
+        found = [f"{matrices} for x_t, {n} x {inputs[0].channels}, and for h_(t-1), {n} x {n}"]
+        if self.bias:
+            found.append("+ 2: b_ih and b_hh, as PyTorch and cuDNN have them")
+        return (*found, f"the same weights at each of the {inputs[0].spatial[0]} steps")
+
     def describe(self) -> str:
         words = [f"x{self.layers}"] if self.layers > 1 else []
         words += ["bidirectional"] if self.bidirectional else []
@@ -240,6 +268,23 @@ class Attention(Op):
         channels, steps = known_channels("ATTENTION", inputs[0]), inputs[0].spatial[0]
         return steps * (4 * channels * channels) + steps * steps * (2 * channels)
 
+    def worked_params(self, inputs: tuple[TensorType, ...]) -> str:
+        channels = known_channels("ATTENTION", inputs[0])
+        return f"4*{channels}*({channels} + 1)" if self.bias else f"4*{channels}*{channels}"
+
+    def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
+        channels, steps = known_channels("ATTENTION", inputs[0]), factor(inputs[0].spatial[0])
+        return f"{steps}*(4*{channels}*{channels}) + 2*({steps}*{steps}*{channels})"
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        channels = known_channels("ATTENTION", inputs[0])
+        steps = inputs[0].spatial[0]
+        return (
+            f"d = {channels}/{self.heads} = {channels // self.heads} for each head",
+            "4: the projections to Q, K and V, and that of the result",
+            f"2: the products Q^T K and with V, each {steps} x {steps} steps",
+        )
+
     def describe(self) -> str:
         return f"{self.heads} heads" + (" causal" if self.causal else "")
 
@@ -277,6 +322,9 @@ class Embedding(Op):
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         return (Weight("weight", (self.vocabulary, self.dim)),)
 
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        return (f"a row of {self.dim} numbers for each of {self.vocabulary} words",)
+
     def describe(self) -> str:
         return f"of {self.vocabulary}"
 
@@ -309,6 +357,9 @@ class Tokens(Op):
 
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         return (Weight("weight", (known_channels("TOKENS", inputs[0]), self.n)),)
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        return [("W", f"{self.n} + {inputs[0].spatial[0]} = {output.spatial[0]}")]
 
     def describe(self) -> str:
         return f"+{self.n}"

@@ -5,6 +5,7 @@ out = (W - k + 2p)/S + 1        k: kernel, dilated (d·(k - 1) + 1); p: padding;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from netdsl.ops.base import Argument, Op, per_axis
@@ -52,6 +53,22 @@ class Window(Op):
         """The sizes that come out, for each spatial axis of `x`."""
         axes = zip(x.spatial, self.kernel, self.padding, self.stride, self.dilation, x.axes[1:])
         return tuple(windows(size, k, p, s, d, self.rounding, axis, prove, whole) for size, k, p, s, d, axis in axes)
+
+    def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
+        (x,) = inputs
+        for i, (axis, size, out) in enumerate(zip(x.axes[1:], x.spatial, output.spatial)):
+            row = self.reach(i), self.padding[i], self.stride[i], self.rounding
+            if isinstance(size, Formula):
+                yield axis, f"{open_arithmetic(size, *row)} = {out}"
+            else:
+                yield axis, arithmetic(size, *row)
+
+    def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        kinds = dict.fromkeys((k, d, d * (k - 1) + 1) for k, d in zip(self.kernel, self.dilation))
+        found = [note for kind in kinds for note in _reach(*kind)]
+        if self.rounding == "same" and set(self.stride) != {1}:
+            found.append("`same`: so much padding that W/S comes out, rounded up")
+        return tuple(found)
 
 
 def resolved_padding(given: dict[str, Any], kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[Padding, str]:
@@ -138,6 +155,18 @@ def arithmetic(size: Size, reach: int, padding: tuple[int, int], stride: int, ro
         found = count(size, reach, padding, stride, rounding)
         return f"{'floor' if found == total // stride else 'ceil'}({quotient}) + 1 = {found}"
     return f"{quotient} + 1 = {total // stride if total % stride == 0 else round(total / stride, 3)}"
+
+
+def open_arithmetic(size: Formula, reach: int, padding: tuple[int, int], stride: int, rounding: str) -> str:
+    """The same for an open size, with the floor or ceil of `count`."""
+    before, after = padding
+    shown = f"({size})" if len(size.terms) > 1 else str(size)
+    if rounding == "ceil" and after - reach + stride > 0:  # the last window may not start beyond the input
+        return f"floor(({shown} + {before - 1})/{stride}) + 1" if before else f"floor(({shown} - 1)/{stride}) + 1"
+    quotient = f"({shown} - {reach} + {_pad(padding)})/{stride}"
+    if rounding == "exact" or stride == 1:
+        return f"{quotient} + 1"
+    return f"{'ceil' if rounding == 'ceil' else 'floor'}({quotient}) + 1"
 
 
 def _pad(padding: tuple[int, int]) -> str:
