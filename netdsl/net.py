@@ -60,6 +60,16 @@ class Net:
         return self._checked.source
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """The texts that it was made from: its own, and those of its imports."""
+        return tuple(file.source for file in self._checked.program.loader.files.values())
+
+    @property
+    def options(self) -> Options:
+        """What the caller asked for beyond the text."""
+        return self._checked.options
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the net's own parameters: what `load(…, classes=10)` takes."""
         return tuple(self._checked.elaborated.values)

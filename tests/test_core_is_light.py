@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "triton", "numpy", "rich")
+HEAVY = ("torch", "triton", "numpy", "rich", "matplotlib")
 GOOGLENET = ROOT / "specs" / "googlenet.net"
 
 
@@ -70,6 +70,7 @@ def test_every_public_name_is_light(stubs: Path) -> None:
         ("check", GOOGLENET),
         ("show", GOOGLENET),
         ("show", GOOGLENET, "--json"),
+        ("compare", GOOGLENET, "vgg16"),
         ("compile", GOOGLENET, "-o", "googlenet_compiled.py"),
         ("list",),
         ("fmt", "--check", GOOGLENET),

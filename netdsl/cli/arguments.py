@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
     # prog: else argparse lays out a help page to find it, and imports shutil and the compressors for that
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="netdsl")
-    for add in (check, show, compile_, fmt, tune, bench, list_):
+    for add in (check, show, compare, compile_, fmt, tune, bench, list_):
         add(commands)
     return parser
 
@@ -88,6 +88,27 @@ def show(commands: Commands) -> None:
     command.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
     about_nets(command)
     about_faults(command)
+
+
+def compare(commands: Commands) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="networks beside each other",
+        description="Networks beside each other: what they cost and how accurate they were published to be, as a table "
+        "or as JSON or CSV.",
+    )
+    command.add_argument(
+        "specs", nargs="+", metavar="SPEC", help="a .net file, a folder of them, or the name of a shipped network"
+    )
+    command.add_argument("--sort", default="year", metavar="COLUMN", help="by which one (year); accuracies downwards")
+    command.add_argument("--reverse", action="store_true", help="the other way round")
+    command.add_argument(
+        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,top1,top5,density,file"
+    )
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
+    form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
+    about_nets(command)
 
 
 def compile_(commands: Commands) -> None:

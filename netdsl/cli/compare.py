@@ -1,0 +1,67 @@
+"""`netdsl compare`: networks beside each other, as a table and as a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from netdsl.cli.asked import read_net, report
+from netdsl.compare.columns import column_of, columns_of
+from netdsl.compare.entries import compare
+from netdsl.compare.table import comparison_csv, comparison_fields, comparison_table, sorted_by
+from netdsl.diagnostic import Diagnostic
+from netdsl.net import Net
+from netdsl.options import UsageError
+
+
+def run(args: argparse.Namespace) -> int:
+    column_of(args.sort)
+    columns = columns_of([name.strip() for name in args.columns.split(",")]) if args.columns else ()
+    nets, faulty = read_nets(args)
+    if not nets:
+        return 1
+    comparison = sorted_by(compare(nets), args.sort, args.reverse)
+    if args.json:
+        from netdsl.cli.output import to_json
+
+        print(to_json(comparison_fields(comparison, columns)))
+    elif args.csv:
+        print(comparison_csv(comparison, columns))
+    else:
+        print(comparison_table(comparison, columns))
+    return 1 if faulty else 0
+
+
+def read_nets(args: argparse.Namespace) -> tuple[list[tuple[str, Net]], list[str]]:
+    """The networks, each with what it is called on the command line, and the specs with faults, which are reported."""
+    nets: list[tuple[str, Net]] = []
+    faulty, faults = [], list[Diagnostic]()
+    for spec in specs(args.specs):
+        net, found = read_net(spec, args)
+        faults += [fault for fault in found if fault.severity == "error"]
+        if net is None:
+            faulty.append(spec)
+        else:
+            nets.append((spec, net))
+    report(faults)
+    if faulty and nets:
+        print(f"left out, because of their faults: {', '.join(faulty)}", file=sys.stderr)
+    return nets, faulty
+
+
+def specs(given: list[str]) -> list[str]:
+    """Files and names as they are given, of folders what is in them; each file once. Raises UsageError."""
+    from netdsl.files import find
+
+    found: dict[Path, str] = {}
+    for spec in given:
+        if Path(spec).is_dir():
+            inside = sorted(Path(spec).glob("*.net"))
+            if not inside:
+                raise UsageError(f"there are no .net files in the folder {spec}")
+            for path in inside:
+                found.setdefault(path.resolve(), str(path))
+        else:
+            found.setdefault(find(spec).resolve(), spec)
+    return list(found.values())

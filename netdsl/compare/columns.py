@@ -1,0 +1,111 @@
+"""What is shown of each network, in which order?  A column for each fact, its numbers, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from netdsl.compare.entries import Entry, Group
+from netdsl.diagnostic import nearest
+from netdsl.options import UsageError
+from netdsl.record import Record
+from netdsl.size import Formula, Size
+
+Value = str | float | Size | None
+
+
+class Column(Record):
+    """`best_first`: whether more is better, so that it is sorted downwards."""
+
+    name: str
+    heading: str
+    doc: str
+    value: Callable[[Entry], Value]
+    written: Callable[[Value], str] = str
+    best_first: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.name in ("name", "input", "family", "file")
+
+
+def short(value: Value) -> str:
+    """Three digits and a suffix: `138M`, `4.09G`; a formula as it stands, if it is short."""
+    if value is None:
+        return ""
+    if isinstance(value, Formula):
+        return text if len(text := str(value)) <= 20 else "open"
+    assert isinstance(value, int | float)
+    number, suffixes = float(value), ["", "k", "M", "G", "T", "P", "E"]
+    while number >= 999.5 and len(suffixes) > 1:
+        number, _ = number / 1000, suffixes.pop(0)
+    return (f"{number:.0f}" if number >= 99.95 or not suffixes[0] else f"{number:#.3g}") + suffixes[0]
+
+
+def _per_cent(value: Value) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _tenths(value: Value) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _plain(value: Value) -> str:
+    return "" if value is None else str(value)
+
+
+def _inputs(entry: Entry) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in entry.inputs)
+
+
+COLUMNS = (
+    Column("name", "network", "the net's name", lambda entry: entry.name),
+    Column("year", "year", "of the first version of the paper", lambda entry: entry.year, _plain),
+    Column("family", "family", "which gives the colour in the picture", lambda entry: entry.family),
+    Column("input", "input", "its sizes", _inputs),
+    Column("params", "params", "parameters that inference has", lambda entry: entry.params, short),
+    Column("macs", "MACs", "multiply-accumulates for one sample", lambda entry: entry.macs, short),
+    Column("depth", "depth", "layers with weights on the longest path", lambda entry: entry.depth, _plain),
+    Column("top1", "top-1", "published accuracy in per cent", lambda entry: entry.top1, _per_cent, best_first=True),
+    Column("top5", "top-5", "published accuracy in per cent", lambda entry: entry.top5, _per_cent, best_first=True),
+    Column("density", "top-1/M", "top-1 per million parameters", lambda entry: entry.density, _tenths, best_first=True),
+    Column("file", "file", "the spec", lambda entry: entry.file),
+)
+BY_NAME = {column.name: column for column in COLUMNS}
+USUAL = tuple(column.name for column in COLUMNS if column.name not in ("family", "file"))
+
+
+def columns_of(names: Sequence[str]) -> tuple[Column, ...]:
+    """Raises UsageError with the nearest known name."""
+    return tuple(column_of(name) for name in dict.fromkeys(names))
+
+
+def column_of(name: str, role: str = "column") -> Column:
+    known = [column.name for column in COLUMNS if role == "column" or not column.is_text]
+    if name in known:
+        return BY_NAME[name]
+    close = nearest(name, known)
+    help_ = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
+    raise UsageError(f"there is no {role} {name!r}: {help_}")
+
+
+def usual_columns(group: Group) -> tuple[Column, ...]:
+    """All that say something of this group: not the input where the title has it, nor a column that is empty."""
+    same = len({entry.inputs for entry in group.entries}) == 1
+    return tuple(
+        column
+        for column in columns_of(USUAL)
+        if not (column.name == "input" and same) and any(column.value(entry) is not None for entry in group.entries)
+    )
+
+
+def ordered(entries: Sequence[Entry], by: str, reverse: bool = False) -> tuple[Entry, ...]:
+    """Sorted by a column: accuracies downwards, the rest upwards, or the other way; without a value last."""
+    column = column_of(by)
+
+    def key(entry: Entry) -> tuple[object, ...]:
+        value = column.value(entry)
+        return (str(value).lower(),) if column.is_text else (value, entry.name)
+
+    known = [entry for entry in entries if not isinstance(column.value(entry), Formula | None)]
+    rest = [entry for entry in entries if isinstance(column.value(entry), Formula | None)]
+    return (*sorted(known, key=key, reverse=column.best_first != reverse), *rest)
