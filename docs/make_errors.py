@@ -1,12 +1,12 @@
-"""Writes docs/errors.md: every code with its meaning, an example, and what netdsl says about it.
+"""Writes docs/errors.md: every code with its meaning, a wrong and a right example, and what netdsl says.
 
     python docs/make_errors.py            writes the page
     python docs/make_errors.py --check    exit 1 if the page is stale
 
-The examples are the files of tests/errors: `E0301.net` is shown on the page, `E0301-unet.net` is a variant. One that
-needs several files is a folder, `E0404/main.net` and what it imports. A first line `# check: --input 3x100x96` holds
-the options that `netdsl check` is given. Beside each lies what netdsl says (`E0301.txt`), kept true by
-tests/test_errors.py.
+Words and examples are those of `netdsl explain` (netdsl/explain/codes). More examples are the files of tests/errors:
+`E0301.net`, and variants such as `E0301-unet.net`. One that needs several files is a folder, `E0404/main.net` and what
+it imports. A first line `# check: --input 3x100x96` holds the options that `netdsl check` is given. Beside each lies
+what netdsl says (`E0301.txt`), kept true by tests/test_errors.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netdsl.diagnostic import CODES
+from netdsl.explain.code import Example as Shown
+from netdsl.explain.code import meaning, said
 from netdsl.record import Record
+from netdsl.render import render
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "errors.md"
@@ -71,35 +74,46 @@ def _lines() -> Iterator[str]:
     for example in examples():
         by_code.setdefault(example.code, []).append(example)
 
-    yield "<!-- Written by docs/make_errors.py from netdsl/diagnostic.py and tests/errors. Do not edit. -->\n"
+    yield "<!-- Written by docs/make_errors.py from netdsl/explain/codes and tests/errors. Do not edit. -->\n"
     yield "# Errors and warnings\n"
     yield "Every fault has a code that never changes its meaning. Errors (`E`) stop the network, and `netdsl check`"
-    yield "exits with 1; warnings (`W`) do not. Each code below is followed by a spec with that fault and by what"
-    yield "`netdsl check` says about it.\n"
+    yield "exits with 1; warnings (`W`) do not. Each code below is followed by a spec with that fault, by what"
+    yield "`netdsl check` says about it, and by a spec without. `netdsl explain E0301` shows the same on a terminal.\n"
     yield "| code | meaning |"
     yield "|------|---------|"
-    for code, meaning in CODES.items():
-        yield f"| {f'[{code}](#{code.lower()})' if by_code[code] else code} | {meaning} |"
+    for code, title in CODES.items():
+        yield f"| [{code}](#{code.lower()}) | {title} |"
     yield ""
     for code, found in by_code.items():
-        if found:
-            yield from _section(code, found)
+        yield from _section(code, found)
 
 
 def _section(code: str, found: list[Example]) -> Iterator[str]:
-    shown, *variants = found
+    page = meaning(code)
     yield f"## {code}\n"
-    yield f"{CODES[code][0].upper()}{CODES[code][1:]}.\n"
-    if len(shown.files) > 1 or shown.options:
-        yield f"`netdsl check {shlex.join([str(shown.spec), *shown.options])}`\n"
-    for file in shown.files:
-        if len(shown.files) > 1:
-            yield f"`{file}`:\n"
-        yield _block((EXAMPLES / file).read_bytes().decode("utf-8", "replace").replace("\0", "\ufffd"))
-    yield _block(shown.golden.read_text(encoding="utf-8") if shown.golden.exists() else "")
-    if variants:
-        links = [f"[{variant.name.partition('-')[2].replace('-', ' ')}]({_link(variant)})" for variant in variants]
+    yield f"{page.title[0].upper()}{page.title[1:]}.\n"
+    yield f"{page.text}\n"
+    yield from _example("Wrong", page.wrong, [f"`{name}`" for name, _ in page.wrong.files])
+    for name, text in page.wrong.files:
+        yield f"`{name}`:\n"
+        yield _block(text)
+    yield _block("\n\n".join(map(render, said(page.wrong))))
+    yield from _example("Right", page.right, [])
+    yield f"Source: {page.source}\n"
+    if found:
+        links = [f"[{_title(example)}]({_link(example)})" for example in found]
         yield "More of them: " + ",\n".join(links) + ".\n"
+
+
+def _example(title: str, example: Shown, beside: list[str]) -> Iterator[str]:
+    said = [f"with `{example.options}`"] if example.options else []
+    said += [f"beside {', '.join(beside)}"] if beside else []
+    yield f"{', '.join([title, *said])}:\n"
+    yield _block(example.text)
+
+
+def _title(example: Example) -> str:
+    return example.name.partition("-")[2].replace("-", " ") or example.name
 
 
 def _link(example: Example) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.diagnostic import Diagnostic, diagnose, nearest
@@ -95,7 +96,7 @@ class FileReader:
         """The file that an import means. Raises NotFound, OSError, RuntimeError."""
         if re.fullmatch(r"\w+", written):
             beside = self.folder(importer) / f"{written}.net"
-            if beside.is_file():
+            if self.is_file(beside):
                 return self.read(beside)
             known = shipped()
             if written not in known:
@@ -126,15 +127,21 @@ class FileReader:
                 f'"{written}" lies outside the folder of the spec',
                 f"move it into the folder of {self.root_name}",
             )
-        if not inside.is_file():
-            names = [p.name for p in inside.parent.glob("*.net")] if inside.parent.is_dir() else []
-            close = nearest(path.name, names)
+        if not self.is_file(inside):
+            close = nearest(path.name, self.names(inside.parent))
             raise NotFound(
                 "E0405",
                 f'there is no file "{written}"',
                 *([f'did you mean "{(path.parent / close).as_posix()}"?'] if close else []),
             )
         return self.read(target, base)
+
+    def is_file(self, path: Path) -> bool:
+        return path.is_file()
+
+    def names(self, folder: Path) -> list[str]:
+        """The specs in a folder."""
+        return [path.name for path in folder.glob("*.net")] if folder.is_dir() else []
 
     def folder(self, importer: Source) -> Path:
         return self.paths[importer.name].parent if importer.name in self.paths else self.root
@@ -156,6 +163,27 @@ class FileReader:
             raise NotFound("E0405", f"{name} cannot be read: {error.strerror}") from None
         except Unreadable as error:
             raise NotFound("E0105", error.diagnostic.message + f" in {name}") from None
+        self.paths[source.name] = path
+        return source
+
+
+class TextReader(FileReader):
+    """Reads imports among texts, {name: text}, as if they lay beside a spec that is called `root`; no file is read."""
+
+    def __init__(self, root: str, files: Mapping[str, str]) -> None:
+        super().__init__(Path(root))
+        self.texts = {self.root / name: text for name, text in files.items()}
+
+    def is_file(self, path: Path) -> bool:
+        return path in self.texts
+
+    def names(self, folder: Path) -> list[str]:
+        return [path.name for path in self.texts if path.parent == folder]
+
+    def read(self, path: Path, base: Path | None = None) -> Source:
+        if path not in self.texts:
+            return super().read(path, base)  # a shipped network
+        source = Source(path.relative_to(self.root).as_posix(), self.texts[path])
         self.paths[source.name] = path
         return source
 

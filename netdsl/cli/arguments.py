@@ -19,7 +19,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
     # prog: else argparse lays out a help page to find it, and imports shutil and the compressors for that
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="netdsl")
-    for add in (check, show, compare, compile_, fmt, tune, bench, list_):
+    every = (
+        check,
+        show,
+        explain,
+        compare,
+        compile_,
+        fmt,
+        tune,
+        bench,
+        list_,
+    )
+    for add in every:
         add(commands)
     return parser
 
@@ -109,6 +120,16 @@ def compare(commands: Commands) -> None:
     form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
     form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
     about_nets(command)
+
+
+def explain(commands: Commands) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="what a code means",
+        description="What a code of an error or a warning means (E0301). Without an argument, the codes.",
+    )
+    command.add_argument("what", nargs="?", metavar="CODE", help="a code, in any case")
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def compile_(commands: Commands) -> None:
