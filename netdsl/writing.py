@@ -31,7 +31,7 @@ def may_write(target: Path, is_generated: Callable[[str], bool], force: bool) ->
             )
 
 
-def write_atomically(target: Path, text: str) -> None:
+def write_atomically(target: Path, data: str | bytes) -> None:
     """Writes beside the target, then renames: a reader sees the old file or the new one, never half of it.
 
     A file that is replaced leaves its permissions to the new one.
@@ -42,8 +42,8 @@ def write_atomically(target: Path, text: str) -> None:
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
         os.chmod(temporary, mode)
         os.replace(temporary, target)
     except OSError as error:
