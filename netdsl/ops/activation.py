@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels
+from netdsl.ops.sight import Sight, mixed_channels
 from netdsl.prove import Prover
 from netdsl.types import TensorType
 
@@ -163,3 +164,6 @@ class Softmax(Activation):
 
     name: ClassVar[str] = "softmax"
     spellings: ClassVar[tuple[str, ...]] = ("SOFTMAX",)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (mixed_channels(output),)

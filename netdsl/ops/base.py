@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from netdsl.ops.sight import UNSURE, Sight, each_place
 from netdsl.ops.worked import Worked, by_axis, equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.record import Record
@@ -117,6 +118,10 @@ class Op(Record):
         """Multiply-accumulates for one sample. Only sums of products count: those of weights, and attention."""
         return 0
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """For each input, what one place of the output sees of it, for receptive fields: by default, nobody knows."""
+        return tuple([(UNSURE,) * x.rank for x in inputs])
+
     def describe(self) -> str:
         """The attributes in a few words, for tables."""
         return ""
@@ -151,10 +156,13 @@ class Op(Record):
 
 
 class Elementwise(Op):
-    """The output has the shape of the input."""
+    """The output has the shape of the input. Each place sees itself alone, unless the op says otherwise."""
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         return inputs[0]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (each_place(output),)
 
 
 def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from netdsl.ops.base import (
     written,
 )
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
+from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.ops.worked import product
 from netdsl.prove import Prover, ShapeFault
@@ -145,6 +146,12 @@ class Conv(Window):
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return (*super().remarks(inputs, output), *grouped(known_channels("CONV", inputs[0]), self.groups))
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        channels: Sees = EVERYTHING
+        if self.groups > 1:
+            channels = Taps(0) if self.groups == inputs[0].channels == self.out_channels else UNSURE
+        return ((channels, *sliding(self.kernel, self.stride, self.padding, self.dilation)),)
+
     def describe(self) -> str:
         words = [written(self.kernel)]
         if set(self.stride) != {1}:
@@ -257,6 +264,12 @@ class ConvTranspose(Op):
 
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return grouped(known_channels("DECONV", inputs[0]), self.groups)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """Row i lies in the windows m with i = m·S - p + t, t from 0 to d·(k - 1)."""
+        moves = enumerate(zip(self.kernel, self.dilation, self.stride, self.padding), 1)
+        rows = [Taps(axis, p - d * (k - 1), p, 1, s) for axis, (k, d, s, p) in moves]
+        return ((EVERYTHING if self.groups == 1 else UNSURE, *rows),)
 
     def describe(self) -> str:
         words = [written(self.kernel), f"up {'x'.join(map(str, self.stride))}"]

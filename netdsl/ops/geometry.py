@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis, starts
+from netdsl.ops.sight import Sight, Spread, Taps, cut, each_place
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
@@ -54,6 +55,11 @@ class Crop(Op):
 
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return starts(inputs[0], self.size) if self.offset is None else ()
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        (x,) = inputs
+        middle = [floor_div(size - kept, 2) for size, kept in zip(x.spatial, self.size)]
+        return ((Taps(0), *cut(self.offset or middle)),)
 
     def describe(self) -> str:
         return "x".join(map(str, self.size)) + (f" from {'x'.join(map(str, self.offset))}" if self.offset else "")
@@ -150,6 +156,9 @@ class Pad(Op):
         for axis, size, (before, after), out in zip(output.axes[1:], inputs[0].spatial, self.padding, output.spatial):
             yield axis, f"{size} + {before} + {after} = {out}"
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Taps(0), *cut([-before for before, _ in self.padding])),)
+
     def describe(self) -> str:
         sides = [f"{before}" if before == after else f"{before}+{after}" for before, after in self.padding]
         size = sides[0] if len(set(sides)) == 1 else "x".join(sides)
@@ -173,6 +182,9 @@ class PadChannels(Op):
 
     def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
         return [("C", f"{inputs[0].channels} + {self.channels} = {output.channels}")]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (each_place(output),)
 
     def describe(self) -> str:
         return f"+{self.channels}"
@@ -243,6 +255,11 @@ class Slice(Op):
         stop = inputs[0].shape[at] if self.stop is None else self.stop
         return [(self.axis, f"{stop} - {self.start} = {output.shape[at]}")]
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        (x,) = inputs
+        at = axis_index(self.axis, x)
+        return (tuple([Taps(axis, *(self.start,) * 2) if axis == at else Taps(axis) for axis in range(x.rank)]),)
+
     def describe(self) -> str:
         return f"{self.axis} {self.start}..{'' if self.stop is None else self.stop}"
 
@@ -286,6 +303,9 @@ class ChannelShuffle(Op):
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         channels = inputs[0].channels
         return (f"{self.groups} groups of {channels}/{self.groups} = {floor_div(channels, self.groups)} channels",)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Spread((0,)), *each_place(output)[1:]),)
 
     def describe(self) -> str:
         return f"groups {self.groups}"
@@ -378,6 +398,17 @@ class Reshape(Op):
     def __str__(self) -> str:
         return " x ".join("?" if size is None else str(size) for size in self.shape)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """Axes that stay at the start and at the end keep their places; those between mix theirs."""
+        (x,) = inputs
+        shape, out = x.plain().shape, output.plain().shape
+        fewer = min(len(shape), len(out))
+        front = next((i for i in range(fewer) if shape[i] != out[i]), fewer)
+        back = next((i for i in range(fewer - front) if shape[-1 - i] != out[-1 - i]), fewer - front)
+        mixed = Spread(tuple(range(front, len(out) - back)))
+        last = [Taps(len(out) - back + i) for i in range(back)]
+        return ((*each_place(x)[:front], *(mixed,) * (len(shape) - front - back), *last),)
+
     def describe(self) -> str:
         return str(self)
 
@@ -433,6 +464,9 @@ class Transpose(Op):
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         (x,) = inputs
         return (", ".join(f"{axis} was {x.axes[old]}" for axis, old in zip(output.axes, self.order)),)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (tuple([Taps(self.order.index(axis)) for axis in range(inputs[0].rank)]),)
 
     def describe(self) -> str:
         return "x".join(map(str, self.order))

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis, starts
+from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, cut, each_place, resized
 from netdsl.prove import Prover, ShapeFault
-from netdsl.size import Size
+from netdsl.size import Size, floor_div
 from netdsl.types import TensorType
 
 
@@ -35,6 +36,9 @@ class Join(Op):
         """The pairs of sizes that have to agree. They may do so for these numbers only."""
         for other in inputs[1:]:
             yield from zip(inputs[0].shape, other.shape)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return tuple([each_place(x) for x in inputs])
 
 
 class Alike(Join):
@@ -134,6 +138,10 @@ class Gate(Join):
         for size, factor in zip(x.shape, gate.shape):
             yield (factor, 1) if factor == 1 else (size, factor)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        x, gate = inputs
+        return (each_place(x), tuple([EVERYTHING if n == 1 else Taps(axis) for axis, n in enumerate(gate.shape)]))
+
 
 class Concat(Join):
     """The inputs one after the other along an axis, the channels unless it is named; the other axes agree."""
@@ -168,6 +176,13 @@ class Concat(Join):
     def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
         along = axis_index(self.axis, output)
         return [(self.axis, f"{' + '.join(str(x.shape[along]) for x in inputs)} = {output.shape[along]}")]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """Along the axis a row comes from one of the inputs: which, depends on the row."""
+        along = axis_index(self.axis, output)
+        mine: Sees = Taps(along) if len(inputs) == 1 else UNSURE
+        row = (*each_place(output)[:along], mine, *each_place(output)[along + 1 :])
+        return (row,) * len(inputs)
 
     def describe(self) -> str:
         return "" if self.axis == "C" else f"axis {self.axis}"
@@ -212,6 +227,11 @@ class CropTo(Join):
             return ()
         return starts(x, like.spatial)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        x, like = inputs
+        middle = tuple([floor_div(size - kept, 2) for size, kept in zip(x.spatial, like.spatial)])
+        return ((Taps(0), *cut(self.offset or middle)), None)
+
     def describe(self) -> str:
         return f"offset {brief(self.offset)}" if self.offset else ""
 
@@ -242,6 +262,11 @@ class ResizeTo(Join):
 
     def agreeing(self, inputs: tuple[TensorType, ...]) -> Iterator[tuple[Size, Size]]:
         return iter(())
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        x, like = inputs
+        pairs = enumerate(zip(x.spatial, like.spatial), 1)
+        return ((Taps(0), *[resized(axis, a, b, self.mode != "nearest") for axis, (a, b) in pairs]), None)
 
     def describe(self) -> str:
         return "" if self.mode == "nearest" else self.mode

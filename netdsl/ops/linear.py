@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Op, Weight, need_spatial
 from netdsl.ops.convolution import BIAS
 from netdsl.ops.initial import BIAS_INIT, INIT
+from netdsl.ops.sight import Sight, Spread, all_of, each_place
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
@@ -49,6 +50,13 @@ class Flatten(Op):
         if self.axes == "all":
             return [("C", equation(product(x.shape), output.channels).replace(",", ""))]
         return [("W", equation(product(x.spatial), output.shape[1]).replace(",", ""))]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        (x,) = inputs
+        if x.rank == 1 or (self.axes == "spatial" and x.rank == 2):
+            return (each_place(x),)
+        kept = 0 if self.axes == "all" else 1
+        return ((*each_place(x)[:kept], *(Spread((kept,)),) * (x.rank - kept)),)
 
     def describe(self) -> str:
         return self.axes if self.axes != "all" else ""
@@ -112,3 +120,6 @@ class Linear(Op):
 
     def worked_macs(self, inputs: tuple[TensorType, ...], output: TensorType) -> str:
         return f"{self.out_features}*{self.in_features(inputs)}"
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (all_of(inputs[0]),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels, nearest_divisors, need_spatial
+from netdsl.ops.sight import EVERYTHING, UNSURE, Sight, Taps, all_of, each_place, mixed_channels, whole
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
 
@@ -103,6 +104,9 @@ class LayerNorm(Affine):
 
     eps: float = 1e-5
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (mixed_channels(output),)
+
 
 class GroupNorm(Affine):
     """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² over space and the channels of a group (Wu & He 2018, §3.1)."""
@@ -142,6 +146,10 @@ class GroupNorm(Affine):
         size = f"{self.groups} groups of {channels}/{self.groups} = {channels // self.groups} channels"
         return (*super().remarks(inputs, output), size)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """The mean over space sees everything."""
+        return ((EVERYTHING if self.groups == 1 else UNSURE, *all_of(output)[1:]),)
+
     def describe(self) -> str:
         return f"groups {self.groups}"
 
@@ -164,6 +172,9 @@ class InstanceNorm(Affine):
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial("IN", x)
         return super().build({**given, "affine": given["affine"] == "affine"}, x)
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (whole(output),)
 
     def describe(self) -> str:
         return "affine" if self.affine else ""
@@ -201,3 +212,6 @@ class LRN(Elementwise):
                 "E0307", f"LRN needs channels and spatial axes, its input is {inputs[0]}", f"input is {inputs[0]}"
             )
         return inputs[0]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Taps(0, -(self.n // 2), self.n // 2), *each_place(output)[1:]),)

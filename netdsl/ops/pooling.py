@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis, written
+from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding, whole
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
@@ -71,6 +72,9 @@ class Pool(Window):
         (x,) = inputs
         return TensorType((x.channels, *self.slide(x, prove, self.whole)))
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Taps(0), *sliding(self.kernel, self.stride, self.padding, self.dilation)),)
+
     def describe(self) -> str:
         rounding = f" {self.rounding}" if self.rounding in ("floor", "ceil") else ""
         return f"{written(self.kernel)} /{brief(self.stride)}{rounding}"
@@ -125,6 +129,9 @@ class GlobalPool(Op):
         (x,) = inputs
         return (f"{equation(product(x.spatial), TensorType(x.spatial).elements)} values of each channel become one",)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (whole(inputs[0]),)
+
 
 class GlobalAvgPool(GlobalPool):
     """y[c] = mean of X[c] (Lin et al. 2013, §3.2)."""
@@ -167,6 +174,16 @@ class AdaptivePool(Op):
 
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return ("whatever the input is", "row i pools rows floor(i*H/n) to ceil((i + 1)*H/n) - 1, n rows come out")
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        """Row i sees ⌊i·W/n⌋ to ⌈(i + 1)·W/n⌉ - 1."""
+        rows: list[Sees] = []
+        for axis, (size, n) in enumerate(zip(inputs[0].spatial, self.size), 1):
+            if isinstance(size, int):
+                rows.append(Taps(axis, 1 - n, int(size) - 1, int(size), n))
+            else:
+                rows.append(EVERYTHING if n == 1 else UNSURE)
+        return ((Taps(0), *rows),)
 
     def describe(self) -> str:
         return f"to {'x'.join(map(str, self.size))}"

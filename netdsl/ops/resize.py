@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis
+from netdsl.ops.sight import Sees, Sight, Taps, between, resized
 from netdsl.ops.worked import factor
 from netdsl.prove import Prover, ShapeFault
 from netdsl.types import TensorType
@@ -56,6 +57,17 @@ class Upsample(Op):
     def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
         for axis, size, n, out in zip(inputs[0].axes[1:], inputs[0].spatial, self.factor, output.spatial):
             yield axis, f"{n}*{factor(size)} = {out}"
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        rows: list[Sees] = []
+        for axis, (n, size) in enumerate(zip(self.factor, inputs[0].spatial), 1):
+            if self.mode == "nearest" or n == 1:
+                rows.append(Taps(axis, 1 - n, 0, 1, n))
+            elif self.align_corners:
+                rows.append(resized(axis, size, size * n, linear=True, corners=True))
+            else:
+                rows.append(between(axis, 2, 2 * n, 1 - n))
+        return ((Taps(0), *rows),)
 
     def describe(self) -> str:
         return f"x{brief(self.factor)}" + (f" {self.mode}" if self.mode != "nearest" else "")

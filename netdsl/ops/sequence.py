@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, divisible_by, known_channels, need_share
+from netdsl.ops.sight import Sight, Taps, all_of, each_place
 from netdsl.ops.worked import factor, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
@@ -159,6 +160,9 @@ class Recurrent(Op):
             found.append("+ 2: b_ih and b_hh, as PyTorch and cuDNN have them")
         return (*found, f"the same weights at each of the {inputs[0].spatial[0]} steps")
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (all_of(inputs[0]),)
+
     def describe(self) -> str:
         words = [f"x{self.layers}"] if self.layers > 1 else []
         words += ["bidirectional"] if self.bidirectional else []
@@ -285,6 +289,9 @@ class Attention(Op):
             f"2: the products Q^T K and with V, each {steps} x {steps} steps",
         )
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (all_of(inputs[0]),)
+
     def describe(self) -> str:
         return f"{self.heads} heads" + (" causal" if self.causal else "")
 
@@ -325,6 +332,9 @@ class Embedding(Op):
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return (f"a row of {self.dim} numbers for each of {self.vocabulary} words",)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Taps(1),),)
+
     def describe(self) -> str:
         return f"of {self.vocabulary}"
 
@@ -360,6 +370,9 @@ class Tokens(Op):
 
     def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
         return [("W", f"{self.n} + {inputs[0].spatial[0]} = {output.spatial[0]}")]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return ((Taps(0), Taps(1, -self.n, -self.n)),)
 
     def describe(self) -> str:
         return f"+{self.n}"
@@ -409,6 +422,9 @@ class Positions(Op):
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         return (Weight("weight", self.sizes(inputs[0])),)
 
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (each_place(output),)
+
 
 class SinusoidalPositions(Op):
     """Y[2i, t] = X[2i, t] + sin(t / 10000^(2i/C)), and cos in the odd channels (Vaswani et al. 2017, §3.5)."""
@@ -419,3 +435,6 @@ class SinusoidalPositions(Op):
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         known_channels("POSITIONS", inputs[0])
         return inputs[0]
+
+    def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
+        return (each_place(output),)
