@@ -38,7 +38,7 @@ class Box(Record):
     params      learned parameters, of all `count` applications, and of all equal branches
     macs        multiply-accumulates for one sample, of as many
     count       equal ones in a row, each with weights of its own, drawn as one box
-    body        what is inside, of one application; None for a primitive
+    body        what is inside, of one application (`holds_steps`: of all of them); None for a primitive
     place       where the text says so: `file:line:column`
     training    whether only training has it
     frozen      whether its weights stay as they are
@@ -57,6 +57,12 @@ class Box(Record):
     place: str = ""
     training: bool = False
     frozen: bool = False
+
+    @property
+    def holds_steps(self) -> bool:
+        """Whether `body` has all steps of a repeat, which are not alike, and not one application."""
+        steps = self.body.series.items if self.body is not None else ()
+        return len(steps) > 1 and all(isinstance(step, Box) and step.id == str(i) for i, step in enumerate(steps))
 
 
 class Series(Record):
