@@ -41,6 +41,13 @@ def short(value: Value) -> str:
     return (f"{number:.0f}" if number >= 99.95 or not suffixes[0] else f"{number:#.3g}") + suffixes[0]
 
 
+def round_number(value: float) -> str:
+    """As `short`, without zeros behind the point: `5M`."""
+    text = short(value)
+    digits = text.rstrip("kMGTPE")
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + text[len(digits) :]
+
+
 def _per_cent(value: Value) -> str:
     return "" if value is None else f"{value:.2f}"
 
