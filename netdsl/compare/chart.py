@@ -27,6 +27,7 @@ AXES = {
     "year": "year of the paper",
     "params": "parameters",
     "macs": "operations for one input (multiply-accumulates)",
+    "field": "receptive field of the last map, pixels",
     "depth": "layers with weights, on the longest path",
     "top1": "top-1 accuracy, {}, %",
     "top5": "top-5 accuracy, {}, %",
@@ -61,7 +62,7 @@ def _number(column: Column, entry: Entry) -> float:
 
 
 def _known(entry: Entry, *columns: Column) -> bool:
-    return not any(isinstance(column.value(entry), Formula | None) for column in columns)
+    return not any(isinstance(column.value(entry), Formula | str | None) for column in columns)
 
 
 def _measured_elsewhere(entry: Entry, group: Group, *columns: Column) -> bool:
