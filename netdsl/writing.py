@@ -22,8 +22,8 @@ def may_write(target: Path, is_generated: Callable[[str], bool], force: bool) ->
         raise UsageError(f"there is no folder {target.parent}")
     if target.exists() and not force:
         try:
-            ours = is_generated(target.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
+            ours = is_generated(target.read_bytes().decode(errors="replace"))
+        except OSError:
             ours = False
         if not ours:
             raise UsageError(

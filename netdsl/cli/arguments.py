@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         show,
         explain,
         compare,
+        draw,
         compile_,
         fmt,
         tune,
@@ -106,7 +107,7 @@ def compare(commands: Commands) -> None:
         "compare",
         help="networks beside each other",
         description="Networks beside each other: what they cost and how accurate they were published to be, as a table "
-        "and, with -o, as a picture.",
+        "or as JSON or CSV.",
     )
     command.add_argument(
         "specs", nargs="+", metavar="SPEC", help="a .net file, a folder of them, or the name of a shipped network"
@@ -114,14 +115,8 @@ def compare(commands: Commands) -> None:
     command.add_argument("--sort", default="year", metavar="COLUMN", help="by which one (year); accuracies downwards")
     command.add_argument("--reverse", action="store_true", help="the other way round")
     command.add_argument(
-        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,field,top1,top5,density,file"
+        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,top1,top5,density,file"
     )
-    command.add_argument(
-        "-o", "--output", metavar="FILE", help="draw the picture: .svg, .png, .pdf, or .html with the table"
-    )
-    command.add_argument("--x", default="macs", metavar="COLUMN", help="what is to the right in the picture (macs)")
-    command.add_argument("--y", default="top1", metavar="COLUMN", help="what is upwards in the picture (top1)")
-    command.add_argument("--theme", choices=("light", "dark"), default="light", help="of the picture (light)")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
     form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
@@ -136,6 +131,36 @@ def explain(commands: Commands) -> None:
     )
     command.add_argument("what", nargs="?", metavar="CODE", help="a code, in any case")
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def draw(commands: Commands) -> None:
+    command = commands.add_parser(
+        "draw",
+        help="the network as a picture",
+        description="Draws the structure of the network as papers do: blocks, repeats, branches, skips, shapes.",
+    )
+    a_spec(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file to write; its suffix picks the format (NAME.svg)",
+    )
+    command.add_argument(
+        "--depth", type=whole, metavar="N", help="how many levels of blocks to open (as many as one page can show)"
+    )
+    command.add_argument(
+        "--theme", choices=("auto", "light", "dark"), default="auto", help="colours (as the reader's system has them)"
+    )
+    command.add_argument(
+        "--page",
+        choices=("portrait", "wide", "column"),
+        default="portrait",
+        help="A4, a slide of 16:9, or one column of any height (portrait)",
+    )
+    command.add_argument("--width", type=pixels, metavar="PIXELS", help="of the picture, for .svg and .png")
+    command.add_argument("--force", action="store_true", help="replace a file that `netdsl draw` did not write")
+    about_nets(command)
 
 
 def compile_(commands: Commands) -> None:
@@ -237,9 +262,20 @@ def list_(commands: Commands) -> None:
     )
 
 
+def whole(text: str) -> int:
+    """A number of 0 or more."""
+    return 0 if text.strip() == "0" else positive(text)
+
+
 def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"a whole number from 1 to 1000 is needed, not {text!r}")
+    return int(text)
+
+
+def pixels(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or not 100 <= int(text) <= 20_000:
+        raise argparse.ArgumentTypeError(f"a width is a whole number from 100 to 20000, not {text!r}")
     return int(text)
 
 

@@ -5,6 +5,8 @@ An unnamed path is written in place. A block keeps its box, with the diagram of 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from netdsl.analysis.cost import Measure
 from netdsl.draw.series import Wire, collapsed, decompose
 from netdsl.draw.structure import Box, Diagram, Parallel, Series, boxes_of
@@ -47,9 +49,13 @@ class Drawer:
         outputs = [Wire(values[out.value], out.name, out.training) for out in body.outputs]
         parts, moved = fused(parts, [wire.value for wire in outputs])
         outputs = [wire.replace(value=moved[wire.value]) for wire in outputs]
+        for before, part in reversed(list(pairwise(parts))):
+            if part.label == before.label:
+                part.label = ""
         implicit = len(body.inputs) == 1 and body.kind != "net"
         series, links = decompose([part.box() for part in parts], [part.wiring() for part in parts], outputs, implicit)
-        return collapsed(Diagram(body.name, series, links))
+        shape = self.net.shape_text(body.inputs[0].type) if implicit else ""
+        return collapsed(Diagram(body.name, series, links, shape))
 
     def spliced(
         self, body: Graph[TensorType], values: list[int], parts: list[Part], path: str, label: str

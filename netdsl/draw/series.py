@@ -118,6 +118,9 @@ class _Decomposition:
         via = None
         if nodes:
             above = sources[-1] if sources else TOP
+            for n in nodes:
+                if self.boxes[n].label == out.name:  # it stands at the end
+                    self.boxes[n] = self.boxes[n].replace(label="")
             via = self.series(_Region(nodes, self.inputs, above, loose=len(sources) > 1), TOP, out.value)
         source = self.name(sources[-1]) if sources else self.name(out.value) if not nodes else ENTRY
         self.links.append(Link("output", source, EXIT, via, out.name, out.training))
@@ -312,7 +315,7 @@ class _Collapse:
             link.replace(source=self.moved.get(link.source, link.source), via=via)
             for link, via in zip(self.drawn.links, vias)
         )
-        return Diagram(self.drawn.name, series, links)
+        return Diagram(self.drawn.name, series, links, self.drawn.shape)
 
     def series(self, series: Series) -> Series:
         items: Items = []

@@ -109,6 +109,8 @@ class Diagram(Record):
     name: str
     series: Series
     links: tuple[Link, ...] = ()
+    shape: str = ""
+    """Of the value that comes in, where there is one."""
 
     @property
     def boxes(self) -> tuple[Box, ...]:

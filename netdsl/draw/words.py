@@ -51,7 +51,7 @@ def _described(op: Op, inputs: tuple[TensorType, ...], type: TensorType) -> str:
 
 
 def _conv(op: Any, inputs: tuple[TensorType, ...], type: TensorType) -> str:
-    words = op.describe()
+    words = re.sub(r"(?<=dilation )(\d+)(x\1)+\b", r"\1", op.describe())
     if op.groups > 1 and op.groups == inputs[0].channels:
         words = words.replace(f"groups {op.groups}", "depthwise")
     return f"{type.channels} {words}"
