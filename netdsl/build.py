@@ -168,7 +168,10 @@ class Builder:
         )
         free = Names()
         labels = [free.give(tensor.label or ("x" if i == 0 else "skip")) for i, tensor in enumerate(self.inputs)]
-        inputs = tuple(Input(name, tensor.type) for name, tensor in zip(labels, self.inputs))
+        declared = self.kind == "net"
+        inputs = tuple(
+            Input(name, tensor.type, tensor.origin if declared else ()) for name, tensor in zip(labels, self.inputs)
+        )
         outs = tuple(Output(name, number[id(tensor)], training) for name, tensor, training in outputs)
         return Graph(
             self.name,

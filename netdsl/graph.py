@@ -24,10 +24,11 @@ T = TypeVar("T", bound=Draft)
 
 
 class Input(Record, Generic[T]):
-    """A tensor that comes from outside."""
+    """A tensor that comes from outside; `origin` is the line that declares it, where a net does."""
 
     name: str
     type: T
+    origin: Origin = ()
 
 
 class Output(Record):
