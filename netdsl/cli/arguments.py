@@ -126,11 +126,16 @@ def compare(commands: Commands) -> None:
 def explain(commands: Commands) -> None:
     command = commands.add_parser(
         "explain",
-        help="what a code means",
-        description="What a code of an error or a warning means (E0301). Without an argument, the codes.",
+        help="what a code means, how an element is computed",
+        description="What a code means (E0301), or how an element of a network is computed: its formulas with their "
+        "numbers, what it sees of the image, what feeds it. Without an argument, the codes.",
     )
-    command.add_argument("what", nargs="?", metavar="CODE", help="a code, in any case")
+    command.add_argument("what", nargs="?", metavar="WHAT", help="a code, SPEC:LINE, SPEC:LINE:COLUMN, or a spec")
+    command.add_argument(
+        "label", nargs="?", metavar="LABEL", help="with a spec: a label, or a path as in the state dict"
+    )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    about_nets(command)
 
 
 def draw(commands: Commands) -> None:

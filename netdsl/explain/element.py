@@ -8,20 +8,24 @@ Both give an `Explanation`. What repeats is one step with a count; equal steps o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netdsl.analysis.receptive import Reach, Receptive, reaches_of
+from netdsl.analysis.seen import Field
 from netdsl.explain.find import Asked, Body, Element, Frame, at_column, at_line, named
-from netdsl.graph import Call, Node, Repeat, live, parts
+from netdsl.graph import Node, Repeat, live, parts
 from netdsl.net import Net
 from netdsl.ops import Op
 from netdsl.ops.worked import Worked
 from netdsl.record import Record
 from netdsl.size import Size, total
 from netdsl.source import Origin, Span, place_of
+from netdsl.table import limits
 from netdsl.types import TensorType
 
 Key = tuple[Op, tuple[TensorType, ...], TensorType]
+Way = tuple[tuple[int, int], ...]
+"""From an element down to a primitive in it: at each level which run, and which element of its body."""
 
 
 class Neighbour(Record):
@@ -61,8 +65,9 @@ class Step(Record):
 class Explanation(Record):
     """What was asked for, and how it is computed.
 
-    lines           the lines of the spec, with their numbers
+    lines           the lines that declare it: file, number, text
     feeds, uses     what comes in from outside of it, and who takes what goes out; empty where it stands in many places
+    places          the paths of these, as of a line in a block that is called several times
     steps           each different primitive, in order of execution
     params, macs    of all of it, repeats counted
     limits          what it asks of open sizes
@@ -70,9 +75,10 @@ class Explanation(Record):
 
     net: str
     title: str
-    lines: tuple[tuple[int, str], ...]
+    lines: tuple[tuple[str, int, str], ...]
     feeds: tuple[Neighbour, ...]
     uses: tuple[Neighbour, ...]
+    places: tuple[str, ...]
     output: str
     steps: tuple[Step, ...]
     params: int
@@ -99,8 +105,8 @@ class _Explainer:
 
     def __init__(self, net: Net) -> None:
         self.net, self.receptive = net, Receptive(net.shown)
-        self.fields_of: dict[int, tuple[Frame, list[dict[tuple[int, int], object]]]] = {}
-        self.steps_of: dict[int, dict[Key, tuple[tuple[tuple[int, int], ...], int]]] = {}
+        self.fields_of: dict[int, tuple[Frame, list[Field]]] = {}
+        self.steps_of: dict[int, dict[Key, tuple[Way, int]]] = {}
         self.inference = live(net.graph)
 
     def explanation(self, asked: Asked) -> Explanation:
@@ -116,9 +122,10 @@ class _Explainer:
         return Explanation(
             self.net.name,
             asked.title,
-            _lines(self.net, [element.node.origin for element in asked.elements]),
+            _lines(self.net, [_whole_origin(element.frame, element.index) for element in asked.elements]),
             tuple(self.feeds(asked.elements)) if together else (),
             tuple(self.uses(asked.elements)) if together else (),
+            () if together else tuple(dict.fromkeys(element.frame.path or element.name for element in asked.elements)),
             self.net.shape_text(last.node.type) if together else "",
             steps,
             sum(step.params * step.count for step in steps),
@@ -141,9 +148,9 @@ class _Explainer:
             found[key] = Element(at, index), count * frame.count
         return found
 
-    def inside(self, node: Node[TensorType]) -> dict[Key, tuple[tuple[tuple[int, int], ...], int]]:
+    def inside(self, node: Node[TensorType]) -> dict[Key, tuple[Way, int]]:
         """The same of a call or a repeat: the way to the first one, as pairs of a run and an index, and the count."""
-        found: dict[Key, tuple[tuple[tuple[int, int], ...], int]] = {}
+        found: dict[Key, tuple[Way, int]] = {}
         for k, run in enumerate(parts(node.op)):
             for key, (chain, count) in self.of_body(run.call.body).items():
                 (_, index), *rest = chain
@@ -151,10 +158,11 @@ class _Explainer:
                 found[key] = first, before + count * run.count
         return found
 
-    def of_body(self, body: Body) -> dict[Key, tuple[tuple[tuple[int, int], ...], int]]:
+    def of_body(self, body: Body) -> dict[Key, tuple[Way, int]]:
         if id(body) not in self.steps_of:
-            found: dict[Key, tuple[tuple[tuple[int, int], ...], int]] = {}
+            found: dict[Key, tuple[Way, int]] = {}
             for i, node in enumerate(body.nodes):
+                inner: dict[Key, tuple[Way, int]]
                 if isinstance(node.op, Op):
                     inner = {self.key(body, node): (((0, i),), 1)}
                 else:
@@ -184,7 +192,7 @@ class _Explainer:
             op.name,
             f"{op.name} {op.describe()}".strip(),
             count,
-            self.place(node.origin),
+            self.place(_whole_origin(element.frame, element.index)),
             tuple(self.neighbour(*self.resolved(element.frame, v)) for v in node.inputs),
             output,
             _rule(op),
@@ -199,7 +207,7 @@ class _Explainer:
     def shown(self, type: TensorType) -> TensorType:
         return TensorType(tuple(self.net.shown(size) for size in type.plain().shape))
 
-    def fields(self, frame: Frame) -> list:
+    def fields(self, frame: Frame) -> list[Field]:
         """What the values of a frame see of the network's inputs."""
         if id(frame) not in self.fields_of:
             if frame.parent is None:
@@ -283,16 +291,8 @@ class _Explainer:
             return Neighbour(
                 input.name, self.net.shape_text(input.type), self.place(input.origin), self.line(input.origin)
             )
-        node = frame.body.nodes[index]
-        origins = node.origin
-        while frame.parent is not None:
-            name = frame.name(index)
-            outer: Frame | None = frame
-            while outer is not None and outer.parent is not None:
-                origins = (*origins, *outer.parent.body.nodes[outer.index].origin)
-                outer = outer.parent
-            return Neighbour(name, self.net.shape_text(node.type), self.place(origins), self.line(origins))
-        return Neighbour(frame.name(index), self.net.shape_text(node.type), self.place(origins), self.line(origins))
+        origin, shape = _whole_origin(frame, index), self.net.shape_text(frame.body.nodes[index].type)
+        return Neighbour(frame.name(index), shape, self.place(origin), self.line(origin))
 
     def place(self, origin: Origin) -> str:
         return place_of(origin).place if origin else ""
@@ -315,19 +315,27 @@ def _of_input(net: Net, asked: Asked) -> Explanation:
     k = next(k for k, input in enumerate(net.graph.inputs) if input.name == asked.input)
     input, explainer, frame = net.graph.inputs[k], _Explainer(net), Frame(net.graph)
     users = [(frame, i) for i, node in enumerate(net.graph.nodes) if k in node.inputs]
-    own = [fact for fact in net.derivation if fact.symbol in input.type.symbols]
     return Explanation(
         net.name,
         asked.title,
         _lines(net, [input.origin]),
         (),
         tuple(dict.fromkeys(explainer.neighbour(*user) for user in users)),
+        (),
         net.shape_text(input.type),
         (),
         0,
         0,
-        tuple(dict.fromkeys(f"{fact}: {fact.reason} ({place_of(fact.origin).place})" for fact in own)),
+        tuple(limits(net)) if input.type.symbols else (),
     )
+
+
+def _whole_origin(frame: Frame, index: int) -> Origin:
+    """The chain of places of an element, out to the line of the net."""
+    origin, at = frame.body.nodes[index].origin, frame
+    while at.parent is not None:
+        origin, at = (*origin, *at.parent.body.nodes[at.index].origin), at.parent
+    return origin
 
 
 def _rule(op: Op) -> str:
@@ -335,10 +343,12 @@ def _rule(op: Op) -> str:
     return " ".join((type(op).__doc__ or "").split("\n\n")[0].split())
 
 
-def _lines(net: Net, origins: list[Origin]) -> tuple[tuple[int, str], ...]:
-    """The lines of the spec on which elements start."""
-    numbers = {_line_of(net, span) for origin in origins for span in origin} - {0}
-    return tuple((number, net.source.line(number)) for number in sorted(numbers))
+def _lines(net: Net, origins: Iterable[Origin]) -> tuple[tuple[str, int, str], ...]:
+    """The lines on which elements start, those of the spec first; a net made from another has lines of that."""
+    spans = [span for origin in origins for span in origin if span.source.own]
+    found = dict.fromkeys((span.source, span.source.line_column(span.start)[0]) for span in spans)
+    some = sorted(found, key=lambda line: (line[0] is not net.source, line[0].name, line[1]))
+    return tuple((source.name, number, source.line(number)) for source, number in some)
 
 
 def _line_of(net: Net, span: Span) -> int:

@@ -52,6 +52,16 @@ class Frame(Record):
 
     def inner(self, index: int, run: int, step: int = 0, alone: bool = False) -> Frame:
         """The body of a run of element `index`: at one step `alone`, or standing for all of its steps."""
+        key = index, run, step, alone
+        if key not in self.known:
+            self.known[key] = self.made(*key)
+        return self.known[key]
+
+    @cached_property
+    def known(self) -> dict[tuple[int, int, int, bool], Frame]:
+        return {}
+
+    def made(self, index: int, run: int, step: int, alone: bool) -> Frame:
         node = self.body.nodes[index]
         if isinstance(node.op, Call):
             return Frame(node.op.body, join_path(self.path, self.names[index]), self.count, self, index)
@@ -131,20 +141,22 @@ def at_column(net: Net, line: int, column: int) -> Asked:
 
 
 def matching(net: Body, matches: Matches) -> list[Element]:
-    """The outermost elements that match; of a labelled path those inside it, if any. Equal steps are found once."""
-    holds: dict[int, bool] = {}
+    """The outermost elements that match; of a path of which a part matches, that part. Equal steps are found once."""
+    holds: dict[int, str] = {}
     for body in bodies(net):  # callees first
-        inside = (run.call.body for node in body.nodes for run in parts(node.op))
-        holds[id(body)] = any(map(matches, body.nodes)) or any(holds[id(inner)] for inner in inside)
+        inside = {holds[id(run.call.body)] for node in body.nodes for run in parts(node.op)}
+        own = {matches(node) for node in body.nodes}
+        some = "some" if True in own or inside - {""} else ""
+        holds[id(body)] = "all" if own == {True} and "some" not in inside else some
     return list(_matching(Frame(net), matches, holds))
 
 
-def _matching(frame: Frame, matches: Matches, holds: dict[int, bool]) -> Iterator[Element]:
+def _matching(frame: Frame, matches: Matches, holds: dict[int, str]) -> Iterator[Element]:
     for i, node in enumerate(frame.body.nodes):
         runs = parts(node.op)
         deeper = [k for k, run in enumerate(runs) if holds[id(run.call.body)]]
-        is_path = bool(runs) and all(run.call.body.kind == "path" for run in runs)
-        if matches(node) and not (is_path and deeper):
+        is_part = any(run.call.body.kind == "path" and holds[id(run.call.body)] == "some" for run in runs)
+        if matches(node) and not is_part:
             yield Element(frame, i)
             continue
         seen: set[int] = set()
@@ -168,8 +180,8 @@ def _nothing_here(net: Net, line: int) -> str:
     what = "is empty" if not text else "is a comment" if text.startswith("#") else "has no element of the network"
     said = f"line {line} of {source.name} {what}"
     if not spans:
-        return said
-    near = min(spans, key=lambda span: (abs(_line(net, span) - line), span.start))
+        return f"{said}: all of {net.name} stands in the files that it is made from; ask for a label"
+    near = min(spans, key=lambda span: (abs(_line(net, span) - line), _line(net, span) < line, span.start))
     element = " ".join(near.text.split())
     shown = element if len(element) <= 40 else element[:39] + "…"
     return f"{said}: the nearest is in line {_line(net, near)}, `{shown}`"
@@ -183,7 +195,7 @@ def named(net: Net, name: str) -> Asked:
     graph = net.graph
     frame = Frame(graph)
     of_label = [Element(frame, i) for i, node in enumerate(graph.nodes) if name in (node.name, node.group)]
-    if of_label:
+    if name and of_label:
         return Asked(name, tuple(of_label))
     if any(input.name == name for input in graph.inputs):
         return Asked(name, input=name)
@@ -253,13 +265,14 @@ def _unknown(net: Net, name: str) -> str:
     names = [*(input.name for input in net.graph.inputs), *labels]
     said = f"{net.name} has no element {name if len(name) <= 60 else name[:59] + '…'!r}"
     deepest = net.graph.name
-    head, dot, tail = name.rpartition(".")
+    head, dot, _ = name.rpartition(".")
     while dot:
         if found := at_path(Frame(net.graph), head):
             inner = _inside(found[0]) if len(found) == 1 else [e.name.rpartition(".")[2] for e in found]
-            deepest, names = head, [f"{head}.{name}" for name in inner]
+            names = [f"{head}.{name}" for name in inner] if inner else [head]
+            deepest = head if inner else deepest
             break
-        head, dot, tail = head.rpartition(".")
+        head, dot, _ = head.rpartition(".")
     close = nearest(name, names)
     if close:
         return f"{said}: did you mean {close}?"

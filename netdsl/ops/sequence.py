@@ -149,8 +149,8 @@ class Recurrent(Op):
         first = f"{self.directions}*" if self.bidirectional else ""
         text = f"{first}{rows}*({features} + {self.hidden}{biases})"
         if self.layers > 1:
-            above = product((self.layers - 1, self.directions))
-            text += f" + {above}*{rows}*({self.directions * self.hidden} + {self.hidden}{biases})"
+            above = "".join(f"{n}*" for n in (self.layers - 1, self.directions) if n > 1)
+            text += f" + {above}{rows}*({self.directions * self.hidden} + {self.hidden}{biases})"
         return text
 
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:

@@ -64,8 +64,14 @@ class Window(Op):
                 yield axis, arithmetic(size, *row)
 
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
+        sides = [str(p) if p == q else f"{p}+{q}" for p, q in self.padding]
+        numbers = (("k", self.kernel), ("p", sides), ("S", self.stride))
+        said = ", ".join(
+            f"{name} = {'x'.join(map(str, row if len(set(row)) > 1 else row[:1]))}" for name, row in numbers
+        )
+        found = [f"W' = (W - k + 2p)/S + 1, with {said}"]
         kinds = dict.fromkeys((k, d, d * (k - 1) + 1) for k, d in zip(self.kernel, self.dilation))
-        found = [note for kind in kinds for note in _reach(*kind)]
+        found += [note for kind in kinds for note in _reach(*kind)]
         if self.rounding == "same" and set(self.stride) != {1}:
             found.append("`same`: so much padding that W/S comes out, rounded up")
         return tuple(found)

@@ -28,8 +28,11 @@ class Worked(Record):
 
 
 def factor(size: Size) -> str:
-    """A size as a factor of a product: a sum in parentheses."""
-    return f"({size})" if isinstance(size, Formula) and (len(size.terms) > 1 or "/" in str(size)) else str(size)
+    """A size as a factor of a product: a sum or a fraction in parentheses."""
+    if not isinstance(size, Formula):
+        return str(size)
+    fraction = any(not isinstance(number, int) for _, number in size.terms)
+    return f"({size})" if fraction or len(size.terms) > 1 else str(size)
 
 
 def product(sizes: Iterable[Size]) -> str:
