@@ -19,6 +19,7 @@ from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, symbol
 from netdsl.source import Origin, Span
 from netdsl.types import UNKNOWN, Draft, TensorType
+from netdsl.units import UNITS, exactly
 from netdsl.values import (
     FUNCTIONS,
     POISON,
@@ -104,6 +105,8 @@ class Evaluator:
         """The value of an expression; a block stays an expression until it is applied."""
         if isinstance(expr, t.Number):
             return Num(expr.value)
+        if isinstance(expr, t.Amount):
+            return Num(exactly(expr.value * UNITS[expr.unit].factor))
         if isinstance(expr, t.Text):
             return Text(expr.value)
         if isinstance(expr, t.Name):
@@ -127,7 +130,7 @@ class Evaluator:
     def is_number(self, expr: t.Expr, scope: Scope) -> bool:
         """Whether an expression is arithmetic: decided by its form and by what its names stand for."""
         while True:
-            if isinstance(expr, t.Number | t.Negative):
+            if isinstance(expr, t.Number | t.Amount | t.Negative):
                 return True
             if isinstance(expr, t.Group):
                 expr = expr.inner

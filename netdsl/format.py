@@ -51,6 +51,10 @@ def parameter(param: t.Param) -> str:
     return param.name if param.default is None else f"{param.name}={expression(param.default, 'value')}"
 
 
+def budget(b: t.Budget) -> str:
+    return f"{expression(b.quantity, 'value')} {b.op} {expression(b.bound, 'number')}"
+
+
 def shape(s: t.Shape) -> str:
     return sizes(s.sizes)
 
@@ -168,7 +172,7 @@ def _is_number(e: t.Expr) -> bool:
         return _is_number(e.then) or _is_number(e.other)
     if isinstance(e, t.Sum | t.Product):
         return any(map(_is_number, e.items)) if isinstance(e, t.Sum) else _is_number(e.items[0])
-    return isinstance(e, t.Number | t.Negative)
+    return isinstance(e, t.Number | t.Amount | t.Negative)
 
 
 def item_place(e: t.Expr, place: Place, i: int) -> Place:
@@ -263,6 +267,7 @@ def for_head(e: t.For) -> str:
 
 _FORMS: dict[type[t.Expr], Callable[[Any, Place], str]] = {
     t.Number: _verbatim,
+    t.Amount: _verbatim,
     t.Text: _verbatim,
     t.Anything: _verbatim,
     t.Name: _name,

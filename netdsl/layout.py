@@ -273,6 +273,8 @@ class Writer:
             self.names("output", s.labels, indent, ",")
         elif isinstance(s, t.Freeze):
             self.names("freeze", s.labels, indent, "")
+        elif isinstance(s, t.Require):
+            self.budgets(s, indent)
         elif isinstance(s, t.Default):
             self.put("default ")
             self.arguments([s.head, *s.args], s.head, f.is_shaped(t.App(s.span, s.head, s.args)), 0)
@@ -313,6 +315,26 @@ class Writer:
             else:
                 self.put(f"{comma if i else ''} {label.id}")
             at = label.span.end
+
+    def budgets(self, s: t.Require, indent: int) -> None:
+        """`require a < 1M, b < 2G`: on one line, or on a line each where that is too long, or was broken."""
+        self.put("require")
+        at = s.budgets[0].span.start
+        firm = any(self.breaks(a.span.end, b.span.start) for a, b in pairwise(s.budgets))
+        firm |= self.column + sum(len(f.budget(budget)) + 2 for budget in s.budgets) - 1 > self.limit
+        for i, budget in enumerate(s.budgets):
+            comments, comma = self.notes(at, budget.span.start), 0 if i + 1 == len(s.budgets) else 1
+            self.put("," if i else "")
+            if i and firm:
+                self.note(comments, indent + INDENT)
+                self.turn(indent + INDENT)
+            else:
+                self.put(" ")
+            bound = expression(budget.bound, "number")
+            self.expr(budget.quantity, "value", len(f" {budget.op} {bound}") + comma)
+            self.put(f" {budget.op} ")
+            self.expr(budget.bound, "number", comma)
+            at = budget.span.end
 
     def binding(self, begin: int, value: t.Expr, indent: int, tail: int = 0) -> None:
         """`= …`. What is too long for the line hangs from the `=`, or stands on lines of its own."""

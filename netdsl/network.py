@@ -6,6 +6,7 @@ A network made from another (`net pets = vgg16 with …`) is the base's lines, s
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from netdsl import tree as t
 from netdsl.apply import MAX_UNROLLED
@@ -25,6 +26,9 @@ from netdsl.source import Span
 from netdsl.types import UNKNOWN, Draft, TensorType
 from netdsl.values import POISON, Held, Num, Poison, Scope, Value
 
+if TYPE_CHECKING:
+    from netdsl.budget import Budget
+
 
 class Elaborated(Record):
     """The draft of a network, and what was found out on the way."""
@@ -33,6 +37,8 @@ class Elaborated(Record):
     prove: Prover
     values: dict[str, Num]
     """The parameters of the net, by name."""
+    budgets: tuple[Budget, ...] = ()
+    """What it may cost: `require` lines, its own and those of its base."""
 
 
 def elaborate(
@@ -98,6 +104,7 @@ class Network(Planner):
         self.outputs: list[tuple[str, Tensor, bool]] = []
         self.named_outputs: list[t.Name] = []
         self.frozen: list[t.Name] = []
+        self.required: list[tuple[t.Require, Scope]] = []
         self.lines_used: list[tuple[str, Span, int, int]] = []
 
     def build(self, name: str) -> Elaborated | None:
@@ -147,6 +154,20 @@ class Network(Planner):
             self.named_outputs.extend(statement.labels)
         elif isinstance(statement, t.Freeze):
             self.frozen.extend(statement.labels)
+        elif isinstance(statement, t.Require):
+            self.required.append((statement, scope))
+
+    def budgets(self, definition: NetDef) -> tuple[Budget, ...]:
+        """What `require` lines say. They see all names of the network, and leave no trace in its graph."""
+        if not self.required:
+            return ()
+        from netdsl.budget import read_budgets
+
+        own = {b.span for s in definition.statements if isinstance(s, t.Require) for b in s.budgets}
+        builder, self.builder = self.builder, Builder("net", self.builder.name)
+        found = [budget for statement, scope in self.required for budget in read_budgets(self, statement, scope)]
+        self.builder = builder
+        return tuple([budget.replace(inherited=budget.span not in own) for budget in found])
 
     def defined_later(self, name: str) -> Span | None:
         return self.later.get(name)
@@ -388,7 +409,7 @@ class Network(Planner):
                     helps=("a network starts with `input 3 x 224 x 224`",),
                 )
             return None
-        outputs = self.results(definition)
+        outputs, budgets = self.results(definition), self.budgets(definition)
         named: dict[str, list[Element]] = {}
         for element in self.builder.elements if self.frozen else ():
             for name in dict.fromkeys((element.group, element.label)):
@@ -418,7 +439,7 @@ class Network(Planner):
         )
         self.budget(graph, definition)
         self.linearity(graph, definition)
-        return Elaborated(graph, self.prove, self.values)
+        return Elaborated(graph, self.prove, self.values, budgets)
 
     def results(self, definition: NetDef) -> list[tuple[str, Tensor, bool]]:
         """The outputs: those named by `output`, or the end of the main path; then those of training."""

@@ -142,6 +142,7 @@ class Planner(Elaborator):
         for line in inherited:
             if (name := label_of(line.statement)) is not None:
                 known.setdefault(name.id, line)
+        inherited = without_budgets(inherited, own)
         replaced: dict[str, Line] = {}
         early: list[Line] = []
         late: list[Line] = []
@@ -204,6 +205,25 @@ class Planner(Elaborator):
         self.fail(
             "E0206", what, statement.span, helps=(f"did you mean `{close}`?" if close else f"`{base}` has {has}",)
         )
+
+
+def without_budgets(inherited: list[Line], own: list[Line]) -> list[Line]:
+    """The base's lines without the budgets for which the new net has its own."""
+    required = [line.statement for line in own if isinstance(line.statement, t.Require)]
+    if not required:
+        return inherited
+    from netdsl.budget import quantity_of
+
+    mine = {quantity_of(budget) for statement in required for budget in statement.budgets}
+    kept = []
+    for line in inherited:
+        if isinstance(line.statement, t.Require):
+            budgets = tuple([b for b in line.statement.budgets if quantity_of(b) not in mine])
+            if not budgets:
+                continue
+            line = line.replace(statement=line.statement.replace(budgets=budgets))
+        kept.append(line)
+    return kept
 
 
 def label_of(statement: t.Statement) -> t.Name | None:

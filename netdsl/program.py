@@ -19,7 +19,7 @@ from netdsl.source import Source, Span
 from netdsl.values import FUNCTIONS, Function, Scope, Value
 
 RESERVED = {"C": "channels", "D": "depth", "H": "height", "W": "width"}
-STATEMENTS = ("input", "output", "default", "freeze", "let", "block", "import", "net")
+STATEMENTS = ("input", "output", "default", "freeze", "let", "block", "import", "net", "require")
 MATCHES = ("match", "match_pad")
 BUILTINS = ("identity", *MATCHES)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.source import Source, Span
+from netdsl.units import UNITS
 
 _WORDS = {
     "_NL": "a new line",
@@ -34,6 +35,7 @@ _WORDS = {
     "DOTS": "`..`",
     "COMPARE": "a comparison",
     "VGG": "",
+    "AMOUNT": "an amount such as 5M",
     "$END": "the end of the file",
     "__ANON_0": "`->`",
 }
@@ -46,6 +48,7 @@ _KEYWORDS = [
     "default",
     "freeze",
     "let",
+    "require",
     "with",
     "if",
     "then",
@@ -166,6 +169,8 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
     line = text[at - len(before.rsplit("\n", 1)[-1]) :].split("\n", 1)[0]
     if shown in ("x", "×") and line_before.endswith((")", "]")):
         return ["repeat with `*`: write `* 3`, not `x 3`"]
+    if line.lstrip().startswith("require") and (found := _budget(text, at, shown, line_before)):
+        return [found]
     if re.match(r"\d", shown) and re.match(r"\d[\w.]*[A-Za-z.]", _word(text, at)):
         return [f"a number needs a space before a name, and a size is `3x3` or `k x k`: `{_word(text, at)[:30]}`"]
     if shown in ("if", "for") and line_before.endswith(("->", "+", "|", "*")):
@@ -199,6 +204,22 @@ def _hints(text: str, at: int, shown: str) -> list[str]:
     if shown == ")" and at in unmatched(text)[1]:
         return ["this parenthesis was never opened"]
     return []
+
+
+def _budget(text: str, at: int, shown: str, line_before: str) -> str:
+    """The repair of a budget that cannot be read; "" where nothing is known."""
+    word = _word(text, at)
+    if line_before.endswith("require") and shown[:1].isdigit():
+        return "what is limited stands first: `require params < 5M`"
+    if shown.isdecimal() and (digits := re.search(r"\d[\d_,]*,$", line_before)):
+        more = re.compile(r"[\d,]*\d").match(text, at)
+        number = digits[0] + (more[0] if more else "")
+        return f"digits are grouped by `_`: `{number.replace(',', '_')}`"
+    if (number_ := re.search(r"\d[\d_.]*$", line_before)) and word in UNITS:
+        return f"a unit touches its number: `{number_[0]}{word}`"
+    if re.match(r"\d[\w.]*[A-Za-z]", word):
+        return "a number needs one of the units K, M, G, T, KB, MB, GB, KiB, MiB, GiB, s, ms, us, or none"
+    return ""
 
 
 def _misplaced(text: str, at: int, shown: str, line: str, line_before: str) -> str:

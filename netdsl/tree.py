@@ -39,6 +39,13 @@ class Text(Expr):
     value: str
 
 
+class Amount(Expr):
+    """`5M`, `4.8MB`, `60_965_224`: exact, and the unit as it was written."""
+
+    value: int | Fraction
+    unit: str
+
+
 class Extent(Expr):
     """One number for each axis: `3x3`, `k x k`."""
 
@@ -259,6 +266,20 @@ class Let(Tree):
     value: Expr
 
 
+class Budget(Tree):
+    """`memory(batch=32) < 2GB`; op is one of == != < <= > >=."""
+
+    quantity: Name | Call
+    op: str
+    bound: Expr
+
+
+class Require(Tree):
+    """`require params < 5M, macs < 1G`: what is built has to keep within that."""
+
+    budgets: tuple[Budget, ...]
+
+
 class Element(Tree):
     """A line of the network, labelled or not."""
 
@@ -266,7 +287,9 @@ class Element(Tree):
     value: Expr
 
 
-Statement = Net | NetFrom | Block | Import | Input | Output | TrainingOutput | Default | Freeze | Let | Element
+Statement = (
+    Net | NetFrom | Block | Import | Input | Output | TrainingOutput | Default | Freeze | Let | Require | Element
+)
 
 
 class File(Record):

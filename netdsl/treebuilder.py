@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -109,6 +110,11 @@ class TreeBuilder:
             at += len(part) + 1
         return t.Extent(span, tuple(sizes))
 
+    def amount(self, c: list[Any]) -> t.Amount:
+        span = self.span(c[0], c[0])
+        digits, unit = re.fullmatch(r"([\d_.]+)(\D*)", str(c[0])).groups()  # type: ignore[union-attr]
+        return t.Amount(span, self.value(digits.replace("_", ""), span), unit)
+
     def string(self, c: list[Any]) -> t.Text:
         return t.Text(self.span(c[0], c[0]), str(c[0])[1:-1])
 
@@ -117,6 +123,8 @@ class TreeBuilder:
 
     def group(self, c: list[Any]) -> t.Group:
         return t.Group(self.span(c[0], c[-1]), self(c[1]))
+
+    amount_group = group
 
     # application
 
@@ -348,6 +356,14 @@ class TreeBuilder:
     def let_(self, c: list[Any]) -> t.Let:
         value = self(c[2])
         return t.Let(self.span(c[0], value), self.token_name(c[1]), value)
+
+    def require_(self, c: list[Any]) -> t.Require:
+        budgets = tuple(self(x) for x in c[1:])
+        return t.Require(self.span(c[0], budgets[-1]), budgets)
+
+    def budget(self, c: list[Any]) -> t.Budget:
+        quantity, bound = self(c[0]), self(c[2])
+        return t.Budget(self.span(quantity, bound), quantity, str(c[1]), bound)
 
     def element(self, c: list[Any]) -> t.Element:
         value = self(c[1])

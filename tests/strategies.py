@@ -1689,6 +1689,8 @@ class Author:
             statements.append(
                 text("freeze " + self.dice.pick((", ", " ")).join(dict.fromkeys([solid[0], self.dice.pick(solid)])))
             )
+        if self.coin(6):
+            statements.append(text(self.dice.pick(BUDGETS)))
         made: list[Code] = []
         replaced = None
         if header is not None and replaceable and not self.symbolic and self.coin(6):
@@ -1814,6 +1816,8 @@ class Author:
             lines.append(Code((f"    {label} = ", step.code)))
         if self.coin():
             lines.append(text(f"    freeze {label}"))
+        if self.coin(4):
+            lines.append(text(f"    {self.dice.pick(BUDGETS)}"))
         return lines
 
     def assembled(
@@ -1880,12 +1884,20 @@ def symbolic_programs(draw: st.DrawFn) -> Program:
     return draw_program(draw, symbolic=True)
 
 
+BUDGETS = (
+    "require params < 1T",
+    "require  params<1T , depth<=2*(1_000+3K),weights < 1.5TiB",
+    "require layers >= 0,\n    trainable_params <= 1e12 , # c\n depth < 1G/2",
+)
+"""Lines with budgets that every drawn network keeps."""
+
 WORDS = """
     CONV POOL MAXPOOL AVGPOOL FC GAP BN RELU LRN DROPOUT FLATTEN UPSAMPLE DECONV SOFTMAX conv relu bn conv3-8
-    net block import input output default freeze let with if then else for in do and or not x
+    net block import input output default freeze let require with if then else for in do and or not x
     identity match mean residual basic bottleneck stage fire inception dense_block fractal transition preact
     a b c f n i C H W D a.b é same valid floor ceil max min round pad groups stride k init he nobias linear bias
     -> + | * / - = == != < <= > >= : ; , . .. ( ) [ ] ( ) ? # " ' { } × → & @ \\ ~
+    params macs depth 5M 2GB 1_000 3ms
     0 1 2 3 4 8 16 0.5 1e3 1e-4 1e99 3x3 1x1 3x 2x2x2 0x0 /2 /0 /(1+1) 1/3 f(n-1) f(2,c=3) (CONV_4)*2
     999999999 1000000000000000000 99999999999999999999
 """

@@ -6,7 +6,7 @@ the longest. VGG-16 has 16, GoogLeNet 22, ResNet-50 50, DenseNet-121 121.
 
 from __future__ import annotations
 
-from netdsl.graph import Graph, Node, Repeat, Run, bodies, parts
+from netdsl.graph import Graph, Node, Repeat, Run, bodies, fold, live, parts, total_of
 from netdsl.ops import Op
 from netdsl.types import TensorType
 
@@ -16,12 +16,34 @@ Depths = tuple[int | None, ...]
 
 def depth(graph: Graph[TensorType]) -> int:
     """The depth of the inference path. What repeats is not unrolled: the work grows with what differs."""
+    return sum(longest_path(graph).values())
+
+
+def longest_path(graph: Graph[TensorType]) -> dict[int, int]:
+    """How many layers each node on the longest path adds to it, by its index."""
     known: dict[int, Depths] = {}
     for body in bodies(graph)[:-1]:
         known[id(body)] = tuple(_from_input(body, i, known) for i in range(len(body.inputs)))
-    starts: list[int | None] = [0] * len(graph.inputs)
-    values = _through(graph, starts, known)
-    return max((values[out.value] or 0 for out in graph.outputs if not out.training), default=0)
+    values = _through(graph, [0] * len(graph.inputs), known)
+    value = max((out.value for out in graph.outputs if not out.training), key=lambda v: values[v] or 0)
+    found: dict[int, int] = {}
+    while value >= len(graph.inputs):
+        node = graph.nodes[value - len(graph.inputs)]
+        before = node.inputs[0]
+        for k, input in enumerate(node.inputs):
+            alone = [values[v] if j == k else None for j, v in enumerate(node.inputs)]
+            if _after(graph, node, alone, known) == values[value]:
+                before = input
+        found[value - len(graph.inputs)] = (values[value] or 0) - (values[before] or 0)
+        value = before
+    return found
+
+
+def layer_counts(graph: Graph[TensorType]) -> dict[int, int]:
+    """How many such layers each node has on which inference depends, on whatever path they lie, by its index."""
+    totals = fold(graph, _weighs)
+    counts = {i: total_of(graph, graph.nodes[i], _weighs, totals) for i in sorted(live(graph))}
+    return {i: count for i, count in counts.items() if isinstance(count, int)}
 
 
 def _from_input(body: Graph[TensorType], which: int, known: dict[int, Depths]) -> int | None:
@@ -33,16 +55,21 @@ def _through(body: Graph[TensorType], values: list[int | None], known: dict[int,
     """The depth of every value of a body, from that of its inputs."""
     values = list(values)
     for node in body.nodes:
-        inputs = [values[v] for v in node.inputs]
-        if isinstance(node.op, Op):
-            values.append(_longest(inputs, [_weighs(body, node)] * len(inputs)))
-            continue
-        current = inputs[0]
-        for run in parts(node.op):
-            taken = [inputs[k] for k in run.captured] if isinstance(node.op, Repeat) else inputs[1:]
-            current = _repeated(run, current, taken, known[id(run.call.body)])
-        values.append(current)
+        values.append(_after(body, node, [values[v] for v in node.inputs], known))
     return values
+
+
+def _after(
+    body: Graph[TensorType], node: Node[TensorType], inputs: list[int | None], known: dict[int, Depths]
+) -> int | None:
+    """The depth of a node's value, from that of its inputs."""
+    if isinstance(node.op, Op):
+        return _longest(inputs, [_weighs(body, node)] * len(inputs))
+    current = inputs[0]
+    for run in parts(node.op):
+        taken = [inputs[k] for k in run.captured] if isinstance(node.op, Repeat) else inputs[1:]
+        current = _repeated(run, current, taken, known[id(run.call.body)])
+    return current
 
 
 def _repeated(run: Run[TensorType], start: int | None, taken: list[int | None], each: Depths) -> int | None:

@@ -107,7 +107,7 @@ def compare(commands: Commands) -> None:
         "compare",
         help="networks beside each other",
         description="Networks beside each other: what they cost and how accurate they were published to be, as a table "
-        "or as JSON or CSV.",
+        "and, with -o, as a picture.",
     )
     command.add_argument(
         "specs", nargs="+", metavar="SPEC", help="a .net file, a folder of them, or the name of a shipped network"
@@ -115,8 +115,14 @@ def compare(commands: Commands) -> None:
     command.add_argument("--sort", default="year", metavar="COLUMN", help="by which one (year); accuracies downwards")
     command.add_argument("--reverse", action="store_true", help="the other way round")
     command.add_argument(
-        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,top1,top5,density,file"
+        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,field,top1,top5,density,file"
     )
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="draw the picture: .svg, .png, .pdf, or .html with the table"
+    )
+    command.add_argument("--x", default="macs", metavar="COLUMN", help="what is to the right in the picture (macs)")
+    command.add_argument("--y", default="top1", metavar="COLUMN", help="what is upwards in the picture (top1)")
+    command.add_argument("--theme", choices=("light", "dark"), default="light", help="of the picture (light)")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
     form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")

@@ -8,29 +8,61 @@ from pathlib import Path
 
 from netdsl.cli.asked import read_net, report
 from netdsl.compare.columns import column_of, columns_of
-from netdsl.compare.entries import compare
+from netdsl.compare.entries import Comparison, compare
 from netdsl.compare.table import comparison_csv, comparison_fields, comparison_table, sorted_by
 from netdsl.diagnostic import Diagnostic
 from netdsl.net import Net
 from netdsl.options import UsageError
+from netdsl.writing import may_write, write_atomically
 
 
 def run(args: argparse.Namespace) -> int:
     column_of(args.sort)
     columns = columns_of([name.strip() for name in args.columns.split(",")]) if args.columns else ()
+    target = picture(args) if args.output else None
     nets, faulty = read_nets(args)
     if not nets:
         return 1
     comparison = sorted_by(compare(nets), args.sort, args.reverse)
+    if target:
+        draw(comparison, target, args)
     if args.json:
         from netdsl.cli.output import to_json
 
         print(to_json(comparison_fields(comparison, columns)))
     elif args.csv:
         print(comparison_csv(comparison, columns))
-    else:
+    elif not target:
         print(comparison_table(comparison, columns))
     return 1 if faulty else 0
+
+
+def picture(args: argparse.Namespace) -> Path:
+    """The file to draw, before anything is read. Raises UsageError."""
+    from netdsl.compare.plot import FORMATS
+    from netdsl.diagnostic import nearest
+
+    for axis in (args.x, args.y):
+        column_of(axis, "axis")
+    target = Path(args.output)
+    if target.suffix.lower()[1:] not in FORMATS:
+        close = nearest(target.suffix[1:], FORMATS)
+        help_ = f"did you mean {target.with_suffix('.' + close)}?" if close else f"there are .{', .'.join(FORMATS)}"
+        raise UsageError(f"a picture is not written as {target.suffix or repr(args.output)}: {help_}")
+    may_write(target, lambda text: True, force=True)
+    return target
+
+
+def draw(comparison: Comparison, target: Path, args: argparse.Namespace) -> None:
+    from netdsl.compare.chart import chart_of
+    from netdsl.compare.plot import drawn
+
+    chart = chart_of(comparison, args.x, args.y)
+    write_atomically(target, drawn(chart, target.suffix.lower()[1:], args.theme))
+    out = sys.stderr if args.json or args.csv else sys.stdout
+    print(f"{target}: {len(chart.points)} networks of {chart.group.title}", file=out)
+    for why in chart.left_out:
+        print(f"left out: {why}", file=out)
 
 
 def read_nets(args: argparse.Namespace) -> tuple[list[tuple[str, Net]], list[str]]:

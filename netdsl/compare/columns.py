@@ -41,6 +41,13 @@ def short(value: Value) -> str:
     return (f"{number:.0f}" if number >= 99.95 or not suffixes[0] else f"{number:#.3g}") + suffixes[0]
 
 
+def round_number(value: float) -> str:
+    """As `short`, without zeros behind the point: `5M`."""
+    text = short(value)
+    digits = text.rstrip("kMGTPE")
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + text[len(digits) :]
+
+
 def _per_cent(value: Value) -> str:
     return "" if value is None else f"{value:.2f}"
 
@@ -65,6 +72,7 @@ COLUMNS = (
     Column("params", "params", "parameters that inference has", lambda entry: entry.params, short),
     Column("macs", "MACs", "multiply-accumulates for one sample", lambda entry: entry.macs, short),
     Column("depth", "depth", "layers with weights on the longest path", lambda entry: entry.depth, _plain),
+    Column("field", "field", "receptive field of the last map, in pixels", lambda entry: entry.field, _plain),
     Column("top1", "top-1", "published accuracy in per cent", lambda entry: entry.top1, _per_cent, best_first=True),
     Column("top5", "top-5", "published accuracy in per cent", lambda entry: entry.top5, _per_cent, best_first=True),
     Column("density", "top-1/M", "top-1 per million parameters", lambda entry: entry.density, _tenths, best_first=True),
@@ -99,13 +107,15 @@ def usual_columns(group: Group) -> tuple[Column, ...]:
 
 
 def ordered(entries: Sequence[Entry], by: str, reverse: bool = False) -> tuple[Entry, ...]:
-    """Sorted by a column: accuracies downwards, the rest upwards, or the other way; without a value last."""
+    """Sorted by a column: accuracies downwards, the rest upwards, or the other way; without a number last."""
     column = column_of(by)
 
     def key(entry: Entry) -> tuple[object, ...]:
         value = column.value(entry)
         return (str(value).lower(),) if column.is_text else (value, entry.name)
 
-    known = [entry for entry in entries if not isinstance(column.value(entry), Formula | None)]
-    rest = [entry for entry in entries if isinstance(column.value(entry), Formula | None)]
+    other = Formula | None if column.is_text else Formula | str | None
+    known = [entry for entry in entries if not isinstance(column.value(entry), other)]
+    rest = [entry for entry in entries if isinstance(column.value(entry), other)]
+    rest.sort(key=lambda entry: column.value(entry) is None)
     return (*sorted(known, key=key, reverse=column.best_first != reverse), *rest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from netdsl.analysis.depth import depth
+from netdsl.analysis.receptive import receptive_field
 from netdsl.compare.published import Accuracy, Published, published, published_of
 from netdsl.net import Net, Shape
 from netdsl.record import Record
@@ -28,6 +29,7 @@ class Entry(Record):
     params      parameters that inference has
     macs        multiply-accumulates for one sample; a formula where sizes are open
     depth       layers with products of weights, on the longest path
+    field       receptive field of the last map, the larger of its axes; `all` where a place sees the whole input
     published   the paper and its figures, where the network is a shipped one as it stands
     """
 
@@ -38,6 +40,7 @@ class Entry(Record):
     params: int
     macs: Size
     depth: int
+    field: Size | str | None
     published: Published | None = None
 
     @property
@@ -115,8 +118,19 @@ def entry_of(net: Net, file: str) -> Entry:
         net.params_inference,
         net.macs,
         depth(net.graph),
+        _field(net),
         published_of(net),
     )
+
+
+def _field(net: Net) -> Size | str | None:
+    reaches = receptive_field(net)
+    if any(reach.whole for reach in reaches):
+        return "all"
+    sizes = [reach.size for reach in reaches]
+    if any(size is None for size in sizes):
+        return None
+    return max((int(size) for size in sizes if isinstance(size, int)), default=None)
 
 
 def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
