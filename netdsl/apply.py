@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from netdsl import tree as t
-from netdsl.build import Builder, Tensor, given_sizes
+from netdsl.build import Tensor, given_sizes
 from netdsl.diagnostic import Stop, diagnose, nearest
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
@@ -311,13 +311,7 @@ class Applier(Evaluator):
         values = self.arguments(function, x, expr)
         if values is None:
             return None
-        key = (
-            id(function.block),
-            tuple((name, self.key(value, False)) for name, value in values.items()),
-            x.type,
-            self.defaults_key,
-            self.check_assertions,
-        )
+        key = self.body_key(function, values, x)
         self.push(expr.span)
         if key not in self.bodies:
             self.new_body(expr.span)
@@ -338,6 +332,11 @@ class Applier(Evaluator):
         for a, b in body.agreed:
             self.builder.agree(substitute(a, env), substitute(b, env))
         return call, [self.builder.local(tensor) for tensor in captured], output_of(call, x.type)
+
+    def body_key(self, function: Function, values: dict[str, Value], x: Tensor) -> object:
+        """Equal keys mean equal bodies of a block."""
+        given = tuple((name, self.key(value, False)) for name, value in values.items())
+        return id(function.block), given, x.type, self.defaults_key, self.check_assertions
 
     def count(self, span: Span) -> None:
         self.made += 1
@@ -372,7 +371,7 @@ class Applier(Evaluator):
         self, function: Function, values: dict[str, Value], x: Tensor
     ) -> tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None:
         outer, base = self.builder, self.base
-        builder = Builder("block", function.block.name.id, outer)
+        builder = self.builders("block", function.block.name.id, outer)
         builder.names.taken.update(param.name for param in function.block.params)
         self.builder, self.base = builder, len(self.trail)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from netdsl.record import Record
 from netdsl.source import Origin, Span, place_of
@@ -126,11 +126,20 @@ class Diagnostic(Record):
 
 
 class SpecError(Exception):
-    """A spec has faults. `diagnostics` holds them; the message is their rendered text."""
+    """A spec has faults. `diagnostics` holds them, with repairs; the message is their rendered text."""
 
-    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
+    def __init__(
+        self, diagnostics: Sequence[Diagnostic], repaired: Callable[[], Sequence[Diagnostic]] | None = None
+    ) -> None:
+        """`repaired` gives the same faults with repairs, which are looked for once somebody looks at the faults."""
+        self._found, self._repaired = tuple(diagnostics), repaired
         super().__init__()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        if self._repaired is not None:
+            self._found, self._repaired = tuple(self._repaired()), None
+        return self._found
 
     def __str__(self) -> str:
         from netdsl.render import render

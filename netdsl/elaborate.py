@@ -17,7 +17,7 @@ from netdsl.evaluate import counted, short
 from netdsl.joins import Joiner, matching
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
-from netdsl.repair import padding_for, worked
+from netdsl.repair.formula import padding_for, worked
 from netdsl.size import complexity
 from netdsl.source import Span
 from netdsl.types import TensorType

@@ -50,11 +50,13 @@ MAX_FAULTS = 50
 class Evaluator:
     """Evaluates expressions. Mutable: the builder of the current body, the trail of calls, what is known so far."""
 
+    builders: type[Builder] = Builder
+
     def __init__(self, faults: list[Diagnostic], check_assertions: bool = True) -> None:
         self.faults = faults
         self.check_assertions = check_assertions
         self.prove = Prover()
-        self.builder = Builder("net", "net")
+        self.builder = self.builders("net", "net")
         self.trail: list[Span] = []
         self.base = 0
         self.defaults: dict[type[Op], Bound] = {}

@@ -14,7 +14,7 @@ from netdsl.ops import Add, Conv, Join, MaxPool, Op, PadChannels
 from netdsl.ops.join import JoinFault
 from netdsl.program import MATCHES
 from netdsl.prove import ShapeFault
-from netdsl.repair import padding_for, worked
+from netdsl.repair.formula import padding_for, worked
 from netdsl.repeat import Repeater
 from netdsl.size import Formula, Traced, TracedFloat, ceil_div, symbols, trace_of
 from netdsl.source import Span

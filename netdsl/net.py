@@ -16,6 +16,7 @@ from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers, size_unrolled
 from netdsl.options import Options, UsageError
 from netdsl.prove import Constraint
+from netdsl.repair import repaired
 from netdsl.size import Size, symbols
 from netdsl.source import Source, place_of
 from netdsl.types import TensorType
@@ -251,9 +252,10 @@ def loads(
 
 
 def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None, params: Mapping[str, Number]) -> Net:
-    checked, faults = check_source(source, read, options_of(input, params), net)
+    options = options_of(input, params)
+    checked, faults = check_source(source, read, options, net)
     if checked is None:
-        raise SpecError(faults)
+        raise SpecError(faults, lambda: repaired(faults, source, read, options, net))
     return Net(checked)
 
 

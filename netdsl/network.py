@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netdsl import tree as t
 from netdsl.apply import MAX_UNROLLED
 from netdsl.bind import Binder, Bound, Failed
-from netdsl.build import Builder, Element, Names, Tensor
+from netdsl.build import Element, Names, Tensor
 from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
 from netdsl.graph import Call, Graph, bodies, size_unrolled
 from netdsl.ops import BY_SPELLING, Op
@@ -164,7 +164,7 @@ class Network(Planner):
         from netdsl.budget import read_budgets
 
         own = {b.span for s in definition.statements if isinstance(s, t.Require) for b in s.budgets}
-        builder, self.builder = self.builder, Builder("net", self.builder.name)
+        builder, self.builder = self.builder, self.builders("net", self.builder.name)
         found = [budget for statement, scope in self.required for budget in read_budgets(self, statement, scope)]
         self.builder = builder
         return tuple([budget.replace(inherited=budget.span not in own) for budget in found])
@@ -377,7 +377,7 @@ class Network(Planner):
 
     def extract(self, label: t.Name, fresh: list[Element], mark: int) -> Tensor:
         """Turns a chain of elements into one, whose body they are."""
-        body = Builder("path", label.id, self.builder)
+        body = self.builders("path", label.id, self.builder)
         source = fresh[0].inputs[0]
         inner = body.add_input(source.type, source.origin, "x")
         fresh[0].inputs = [inner]

@@ -41,7 +41,7 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
     if faults:
         return t.File(source, (), whole=False), faults
     text = source.text
-    name = _tree_name(text) if len(text) <= MAX_CACHED else ""
+    name = _tree_name(text) if len(text) <= MAX_CACHED and not source.tried else ""
     known: t.File | None = fetch(name, lambda file: _load_tree(file, source)) if name else None
     if known is not None:
         return known, []

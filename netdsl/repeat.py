@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from netdsl import tree as t
 from netdsl.apply import MAX_STEPS, MAX_UNROLLED, Applier, Made, Runs
-from netdsl.build import Builder, Tensor
+from netdsl.build import Tensor
 from netdsl.diagnostic import Stop, diagnose
 from netdsl.evaluate import short, ungroup
 from netdsl.graph import Call, Repeat, Run
@@ -161,7 +161,7 @@ class Repeater(Applier):
         if key not in kept:
             self.new_body(expr.span)
             outer = self.builder
-            self.builder = Builder("path", outer.name, outer)
+            self.builder = self.builders("path", outer.name, outer)
             try:
                 inner = self.builder.add_input(x.type, x.origin, "x")
                 out = self.run(expr, scope, inner)

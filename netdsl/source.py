@@ -20,6 +20,8 @@ class Source(Record):
     name: str
     text: str
     own: bool = True
+    tried: bool = False
+    """Whether it is a text that is tried and dropped, of which nothing is kept between runs."""
 
     def __hash__(self) -> int:
         return id(self)

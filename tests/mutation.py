@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".mutation.json"
 
 FILES = [
-    *("size", "domain", "prove", "repair", "types", "ops/*", "bind", "build", "evaluate", "apply", "joins"),
+    *("size", "domain", "prove", "repair/*", "types", "ops/*", "bind", "build", "evaluate", "apply", "joins"),
     *("repeat", "elaborate", "plan", "network", "check", "driver", "analysis"),
 ]
 """The checker and the ops."""
