@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 Shape = tuple[Size, ...]
-Sizes = str | Sequence[int] | Mapping[str, str | Sequence[int]]
+Sizes = str | Sequence[int | str] | Mapping[str, str | Sequence[int | str]]
 Number = float | Fraction | str
 
 MAX_EXPONENT = 30
@@ -222,7 +223,7 @@ def _json(size: Size) -> int | str:
 def load(spec: str | os.PathLike[str], *, input: Sizes | None = None, net: str | None = None, **params: float) -> Net:
     """The network of a file or of a shipped name; a path wins over a name.
 
-    input     other sizes for the input: "3x64x64", (3, 64, 64), or {name: sizes}
+    input     other sizes for the input: "3x64x64", (3, 64, 64), or {name: sizes}; "3xHxW" leaves sizes open
     net       which network, where the file has several (the last one by default)
     params    numbers for the net's parameters: classes=10
 
@@ -280,19 +281,26 @@ def exact(name: str, value: Any) -> int | Fraction:
     return int(number) if number.denominator == 1 else number
 
 
-def input_sizes(input: Sizes | None) -> dict[str, tuple[int, ...]]:
-    """{name: sizes}; the one input that has no name of its own is called `input`."""
+def input_sizes(input: Sizes | None) -> dict[str, tuple[int | str, ...]]:
+    """{name: sizes}; the one input that has no name of its own is called `input`. A name stands for an open size."""
     if input is None:
         return {}
     given = input if isinstance(input, Mapping) else {"input": input}
-    sizes: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, tuple[int | str, ...]] = {}
     for name, value in given.items():
-        parts = value.lower().replace("×", "x").replace(" ", "").split("x") if isinstance(value, str) else list(value)
-        if not parts or not all(map(is_size, parts)):
+        parts = re.split("[xX×]", value.replace(" ", "")) if isinstance(value, str) else list(value)
+        if not parts or not all(is_size(part) or is_open_size(part) for part in parts):
             shown = value if isinstance(value, str) and len(value) <= 60 else f"{str(value)[:60]}…"
-            raise UsageError(f"the sizes of an input are written 3x224x224, not {shown!r}")
-        sizes[name] = tuple(int(part) for part in parts)
+            raise UsageError(
+                f"the sizes of an input are written 3x224x224, or 3xHxW where they are open, not {shown!r}"
+            )
+        sizes[name] = tuple(str(part) if is_open_size(part) else int(part) for part in parts)
     return sizes
+
+
+def is_open_size(part: object) -> bool:
+    """Whether `part` is a name for a size: without an x, which stands between sizes."""
+    return isinstance(part, str) and re.fullmatch(r"(?![xX])[A-Za-z_](?:(?![xX])[A-Za-z_0-9])*", part) is not None
 
 
 def is_size(part: object) -> bool:

@@ -79,7 +79,8 @@ def unfit(network: Network, options: Options) -> list[Diagnostic]:
     for name, wanted in options.inputs.items():
         tensor = network.inputs.get(name)
         if tensor is not None and isinstance(tensor.type, TensorType):
-            sizes.update((str(s), n) for s, n in zip(tensor.type.shape, wanted) if isinstance(s, Formula))
+            pairs = zip(tensor.type.shape, wanted)
+            sizes.update((str(s), n) for s, n in pairs if isinstance(s, Formula) and isinstance(n, int))
     found: dict[str, Diagnostic] = {}
     for broken in network.prove.admits(sizes):
         symbol_, given = broken.symbol, sizes[broken.symbol]
@@ -100,6 +101,8 @@ class Network(Planner):
         self.later: dict[str, Span] = {}
         self.main: Tensor | None = None
         self.inputs: dict[str, Tensor] = {}
+        self.opened: set[str] = set()
+        """The names of sizes that the caller leaves open."""
         self.input_names = Names()
         self.outputs: list[tuple[str, Tensor, bool]] = []
         self.named_outputs: list[t.Name] = []
@@ -250,17 +253,30 @@ class Network(Planner):
             return None
         return value.value if value.trace is None else value.size
 
-    def replaced(self, name: str, wanted: tuple[int, ...], declared: list[Size]) -> list[Size]:
+    def replaced(self, name: str, wanted: tuple[int | str, ...], declared: list[Size]) -> list[Size]:
         """The sizes that the caller gives. A name that stands for two different ones is refused."""
         if declared and len(wanted) != len(declared):
             type = TensorType(tuple(declared))
             raise UsageError(f"input {name!r} is {type}, with {len(declared)} sizes, not {len(wanted)}")
+        shown = " x ".join(map(str, wanted))
         for size, given in zip(declared, wanted):
-            if isinstance(size, Formula) and self.bindings.setdefault(str(size), given) != given:
-                shown = " x ".join(map(str, wanted))
-                raise UsageError(f"{size} cannot be both {self.bindings[str(size)]} and {given} in {name!r} = {shown}")
-            self.prove.domains.pop(str(size), None)  # it is open no more
-        return list(wanted)
+            if isinstance(given, str):
+                self.opened.add(given)
+                if isinstance(size, Formula) and str(size) != given:
+                    raise UsageError(f"{size} of {name!r} is open: give it a number, or leave it {size}, not {given}")
+            elif isinstance(size, Formula):
+                if self.bindings.setdefault(str(size), given) != given:
+                    both = f"{self.bindings[str(size)]} and {given}"
+                    raise UsageError(f"{size} cannot be both {both} in {name!r} = {shown}")
+                self.prove.domains.pop(str(size), None)  # it is open no more
+        for bound in self.opened & self.bindings.keys():
+            raise UsageError(f"{bound} cannot be both {self.bindings[bound]} and open in {name!r} = {shown}")
+        return [self.left_open(given) if isinstance(given, str) else given for given in wanted]
+
+    def left_open(self, name: str) -> Size:
+        """A size that the caller leaves open. What the text says cannot depend on its name."""
+        self.prove.declare(name)
+        return symbol(name)
 
     def default(self, statement: t.Default, scope: Scope) -> None:
         op = BY_SPELLING.get(statement.head.id.upper())

@@ -9,10 +9,13 @@ from netdsl.record import Record
 
 
 class Options(Record):
-    """What the caller asks for beyond the text: numbers for the net's parameters, sizes for its inputs."""
+    """What the caller asks for beyond the text: numbers for the net's parameters, sizes for its inputs.
+
+    A size is a number, or a name for one that is to be open.
+    """
 
     params: Mapping[str, int | Fraction] = {}
-    inputs: Mapping[str, tuple[int, ...]] = {}
+    inputs: Mapping[str, tuple[int | str, ...]] = {}
 
 
 class UsageError(ValueError):

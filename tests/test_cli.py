@@ -164,7 +164,7 @@ def test_a_file_that_is_no_text(run: Run, here: Path) -> None:
         ("check small.net --set net=small", "give it with --net"),
         ("check small.net --set spec=3", "no parameter 'spec'"),
         ("check small.net --set self=3", "no parameter 'self'"),
-        ("check small.net --input big", "3x224x224"),
+        ("check small.net --input big", "with 3 sizes, not 1"),
         ("check small.net --input 3x0x8", "3x224x224"),
         ("check small.net --input 3x-8x8", "3x224x224"),
         ("check small.net --input 3x8.5x8", "3x224x224"),

@@ -50,7 +50,7 @@ def about_nets(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[NAME=]SIZES",
-        help="other sizes for the input: --input 3x64x64",
+        help="other sizes for the input: --input 3x64x64; a name leaves one open: --input 3xHxW",
     )
     command.add_argument("--net", metavar="NAME", help="which network, where the file has several (the last one)")
 
