@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import netdsl
+from netdsl.draw.formats import FORMATS
 from netdsl.draw.metrics import BOLD, clipped, text_width
 from netdsl.draw.picture import Picture, Shape, Words
 from netdsl.draw.sheet import PAGES, boxes_at, picture
@@ -216,9 +217,20 @@ def test_the_command_writes_a_file_and_replaces_its_own(
     assert {path.name for path in tmp_path.iterdir()} == {"lenet5.svg", "mine.svg"}
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_replaces_its_own_file(run: Run, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"x{suffix}"
+    first = run("draw", "lenet5", "-o", target)
+    written = target.read_bytes()
+    assert (first.code, run("draw", "lenet5", "-o", target).code) == (0, 0)
+    assert target.read_bytes() == written
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("lenet5", "-o", "x.html", "--depth", "2"), "--depth has no meaning for .html; it goes with .svg, .png"),
+        (("lenet5", "-o", "x.dot", "--width", "800"), "--width has no meaning for .dot; it goes with .svg, .png"),
         (("lenet5", "-o", "x.sgv"), "did you mean .svg?"),
         (("lenet5", "-o", "x"), "not a file without a suffix"),
         (("lenet5", "-o", "nowhere/x.svg"), "there is no folder nowhere"),

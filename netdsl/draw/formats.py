@@ -33,9 +33,28 @@ class Asked(Record):
     width: int | None = None
 
 
+class Format(Record):
+    """How one suffix is written.
+
+    render      the text or the bytes of the file
+    takes       the options that have a meaning for it, fields of `Asked`
+    comment     how a line says who wrote it, `%s` for what it says; empty where `render` sees to that
+    """
+
+    render: Callable[[Net, Asked], str | bytes]
+    takes: tuple[str, ...]
+    comment: str = ""
+
+
 def draw(net: Net, suffix: str, asked: Asked) -> str | bytes:
     """The picture of a network, as the text or the bytes of a file. Raises UsageError."""
-    return FORMATS[suffix](net, asked)
+    format = FORMATS[suffix]
+    for name in Asked.fields:
+        if getattr(asked, name) != Asked.optional[name] and name not in format.takes:
+            those = ", ".join(other for other, it in FORMATS.items() if name in it.takes)
+            raise UsageError(f"--{name} has no meaning for {suffix}; it goes with {those}")
+    found = format.render(net, asked)
+    return f"{format.comment % MARK}\n{found}" if format.comment and isinstance(found, str) else found
 
 
 def known_suffix(suffix: str) -> str:
@@ -74,5 +93,34 @@ def _png(net: Net, asked: Asked) -> bytes:
     return png(_picture(net, asked), asked.theme, asked.width)
 
 
-FORMATS: dict[str, Callable[[Net, Asked], str | bytes]] = {".svg": _svg, ".png": _png}
+def _html(net: Net, asked: Asked) -> str:
+    from netdsl.draw.html import html_page
+
+    start, end, rest = html_page(net).partition("<head>")
+    return f"{start}{end}\n<!-- {MARK} -->{rest}"
+
+
+def _dot(net: Net, asked: Asked) -> str:
+    from netdsl.draw.dot import dot
+
+    return dot(net, asked.depth or 0, _ground(asked))
+
+
+def _mermaid(net: Net, asked: Asked) -> str:
+    from netdsl.draw.mermaid import mermaid
+
+    return mermaid(net, asked.depth or 0, _ground(asked))
+
+
+def _ground(asked: Asked) -> str:
+    return "light" if asked.theme == "auto" else asked.theme
+
+
+FORMATS: dict[str, Format] = {
+    ".svg": Format(_svg, ("depth", "theme", "page", "width")),
+    ".png": Format(_png, ("depth", "theme", "page", "width")),
+    ".html": Format(_html, ()),
+    ".dot": Format(_dot, ("depth", "theme")),
+    ".mmd": Format(_mermaid, ("depth", "theme"), "%%%% %s"),
+}
 """What writes each format."""
