@@ -291,9 +291,7 @@ def input_sizes(input: Sizes | None) -> dict[str, tuple[int | str, ...]]:
         parts = re.split("[xX×]", value.replace(" ", "")) if isinstance(value, str) else list(value)
         if not parts or not all(is_size(part) or is_open_size(part) for part in parts):
             shown = value if isinstance(value, str) and len(value) <= 60 else f"{str(value)[:60]}…"
-            raise UsageError(
-                f"the sizes of an input are written 3x224x224, or 3xHxW where they are open, not {shown!r}"
-            )
+            raise UsageError(f"the sizes of an input are written 3x224x224, or 3xHxW if they are open, not {shown!r}")
         sizes[name] = tuple(str(part) if is_open_size(part) else int(part) for part in parts)
     return sizes
 

@@ -16,7 +16,7 @@ from netdsl.options import UsageError
 SMALL = "net small\ninput 3 x 8 x 8\nCONV 8 relu -> POOL : 8 x 4 x 4\nGAP -> FC 2\n"
 
 
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "inception_v3", "mobilenet_v2", "unet", "fractalnet"])
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "inception_v3", "mobilenet_v2", "unet", "xception"])
 def test_it_is_as_if_the_text_left_them_open(name: str) -> None:
     text = re.sub(r"^(input \d+) x \d+ x \d+", r"\1 x H x W", shipped()[name].read_text(), flags=re.MULTILINE)
     text = re.sub(r" +: [^#\n]*?(?=\)?$|\)? *#)", "", text, flags=re.MULTILINE)  # what it asserts is of the sizes given
@@ -29,13 +29,11 @@ def test_it_is_as_if_the_text_left_them_open(name: str) -> None:
 
 @pytest.mark.parametrize("sizes", ["3xHxW", "3 x H x W", "3XHXW", "3×H×W", (3, "H", "W"), {"input": (3, "H", "W")}])
 def test_how_it_is_written(sizes: object) -> None:
-    assert str(loads(SMALL, input=sizes).inputs["input"]) == "(3, H, W)"  # type: ignore[arg-type]
+    assert list(map(str, loads(SMALL, input=sizes).inputs["input"])) == ["3", "H", "W"]  # type: ignore[arg-type]
 
 
 def test_some_may_stay_numbers_and_one_name_is_one_size() -> None:
-    assert loads(SMALL, input="3x8xW").constraints == {"W": "W >= 2 and even"} or loads(
-        SMALL, input="3x8xW"
-    ).constraints["W"].startswith("W")
+    assert list(loads(SMALL, input="3x8xW").constraints) == ["W"]
     square = loads(SMALL, input="3xside_1xside_1")
     assert list(square.constraints) == ["side_1"]
     assert [str(size) for size in square.inputs["input"]] == ["3", "side_1", "side_1"]
@@ -73,7 +71,7 @@ def test_several_inputs() -> None:
     "sizes", ["3xx8", "3xHxmax", "3x-Hx8", "3xH.x8", "3xH x", "x", "3x1Hx8", "3xHé x8", "3x_x", ""]
 )
 def test_what_is_no_size(sizes: str) -> None:
-    with pytest.raises(UsageError, match="3x224x224, or 3xHxW where they are open"):
+    with pytest.raises(UsageError, match="3x224x224, or 3xHxW if they are open"):
         loads(SMALL, input=sizes)
 
 
