@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import netdsl
-from netdsl.draw.formats import FORMATS
+from netdsl.draw.formats import FORMATS, draw
 from netdsl.draw.metrics import BOLD, clipped, text_width
 from netdsl.draw.picture import Picture, Shape, Words
 from netdsl.draw.sheet import PAGES, boxes_at, picture
@@ -174,9 +175,12 @@ def test_svg_escapes_what_xml_reserves() -> None:
     assert root.findtext(f"{SVG}title") == NASTY.replace("\u0001", "�")
 
 
-def test_svg_is_the_same_each_time() -> None:
-    texts = {svg(picture(structure(netdsl.load("fractalnet")))) for _ in range(2)}
-    assert len(texts) == 1
+def test_the_pictures_of_the_docs_are_what_is_drawn() -> None:
+    """The same network gives the same bytes. `python docs/make_pictures.py` draws them anew."""
+    maker = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "make_pictures.py"))
+    for name, asked in maker["PICTURES"].items():
+        drawn = (maker["FOLDER"] / f"{name}.svg").read_text(encoding="utf-8")
+        assert draw(netdsl.load(name), ".svg", asked) == drawn
 
 
 def test_png_has_its_size_and_its_text(run: Run, tmp_path: Path) -> None:

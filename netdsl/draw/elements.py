@@ -118,7 +118,8 @@ class Drawer:
             part = Part(own, title, "block", runs[0][1])
         else:
             boxes = [self.run_box(node, same, str(i), drawn) for i, (same, drawn) in enumerate(runs)]
-            part = Part(own, title, "block", Diagram(node.name, Series(tuple(boxes))))
+            shape = self.net.shape_text(body.type_of(node.inputs[0]))
+            part = Part(own, title, "block", Diagram(node.name, Series(tuple(boxes)), (), shape))
         part.count = repeat.count
         part.costs(self, body, node)
         return [part]

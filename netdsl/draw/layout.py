@@ -72,7 +72,7 @@ class Builder:
         """A block that is opened."""
         inner = self.body(body, depth - 1)
         if box.holds_steps:  # they say themselves how many they are
-            box = box.replace(count=1)
+            box = box.replace(title=f"{box.title} * {box.count}", count=1)
         times = _times(box)
         title = clipped(box.title, NOTE, max(MAX_TITLE, inner.width), bold=True)
         wide = text_width(title, NOTE, True) + (text_width(times, TITLE, True) + 10 if times else 0)

@@ -24,7 +24,7 @@ def svg(picture: Picture, theme: str = "auto", width: float | None = None) -> st
     size = f'width="{number(width)}"' if width else f'width="{number(picture.width)}" height="{number(picture.height)}"'
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(picture.width)} {number(picture.height)}" {size}'
-        ' role="img" aria-labelledby="title desc">',
+        ' style="max-width:100%;height:auto" role="img" aria-labelledby="title desc">',
         f"<!-- {MARK} -->",
         f'<title id="title">{text(picture.name)}</title>',
         f'<desc id="desc">{text(picture.description)}</desc>',
