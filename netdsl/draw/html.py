@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from netdsl.draw.facts import Fact, Sight, facts
+from netdsl.draw.formats import MARK
 from netdsl.draw.shares import shares
 from netdsl.draw.structure import Box, Diagram, Link, Parallel, Series, structure
 from netdsl.draw.theme import DARK, KINDS, LIGHT, Palette
@@ -27,16 +28,21 @@ MAX_BOXES = 20_000
 """Different boxes that a page holds: with more, a browser is slow to read it."""
 
 
-def html_page(net: Net) -> str:
-    """The page of a network. Raises UsageError where it has more different elements than a page holds."""
+def html_page(net: Net, theme: str = "auto", depth: int = 0) -> str:
+    """The page of a network, with `depth` levels of blocks open at first; `theme` is light, dark or auto.
+
+    Raises UsageError where it has more different elements than a page holds.
+    """
     from netdsl import __version__
 
     style = f"\n{_variables()}\n\n{_asset('page.css')}"
     script = f"\n{_asset('page.js')}"
     with deep_recursion():
-        data = _json(page_data(net))
+        data = _json({**page_data(net), "depth": depth})
     parts = {
         "POLICY": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; base-uri 'none'",
+        "MARK": MARK,
+        "THEME": theme,
         "VERSION": __version__,
         "TITLE": escape(net.name),
         "TOTALS": escape(_totals(net)),

@@ -188,12 +188,17 @@ class Drawing {
     head.setAttribute("aria-expanded", String(opened));
   }
 
-  openAll() {
-    const waiting = [...this.drawing.querySelectorAll(".head[aria-expanded]")];
-    while (waiting.length && this.shown < MAX_BOXES) {
-      const head = waiting.shift();
-      this.open(head, true);
-      waiting.push(...this.of.get(head).box.inside.querySelectorAll(":scope .head[aria-expanded=false]"));
+  /** Opens every block down to a depth, as far as a browser stays quick. */
+  openAll(depth = Infinity) {
+    let waiting = depth > 0 ? [...this.drawing.querySelectorAll(".head[aria-expanded]")] : [];
+    for (let level = 1; waiting.length && this.shown < MAX_BOXES; level++) {
+      const inner = [];
+      while (waiting.length && this.shown < MAX_BOXES) {
+        const head = waiting.shift();
+        this.open(head, true);
+        if (level < depth) inner.push(...this.of.get(head).box.inside.querySelectorAll(".head[aria-expanded=false]"));
+      }
+      waiting = waiting.concat(inner);
     }
     this.say(waiting.length ? `${digits(this.shown)} boxes are open; open the others one by one.` : "");
     this.settle();
@@ -501,7 +506,8 @@ function start() {
     else by(keys[event.key]).click();
   });
   window.addEventListener("resize", () => drawing.settle());
-  drawing.settle();
+  by("theme").textContent = "Theme: " + document.documentElement.dataset.theme;
+  drawing.openAll(network.depth);
 }
 
 if (typeof document !== "undefined") start();
