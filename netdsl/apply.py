@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 from netdsl import tree as t
 from netdsl.build import Tensor, given_sizes
-from netdsl.diagnostic import Stop, diagnose, nearest
+from netdsl.diagnostic import Help, Repair, Stop, diagnose, nearest
+from netdsl.edits import block_first, keep_one, meant, named
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
@@ -71,7 +72,7 @@ class Applier(Evaluator):
 
     def not_a_layer(self, value: Value, expr: t.Expr) -> Tensor:
         if not isinstance(value, Poison):
-            helps = ("a repeat has the block first: `(CONV 64) * 2`",) if isinstance(expr, t.Product) else ()
+            helps = (block_first(expr),) if isinstance(expr, t.Product) else ()
             self.fail(
                 "E0210",
                 self.given_instead(value, expr)
@@ -123,12 +124,13 @@ class Applier(Evaluator):
             "there is no input here",
             expr.span,
             "nothing reaches this element",
-            helps=(
-                "declare one before it: `input 3 x 224 x 224`",
-                "with several inputs, start the path from one by its name",
-            ),
+            helps=("declare one before it: `input 3 x 224 x 224`", *self.from_an_input(expr)),
         )
         return self.failed()
+
+    def from_an_input(self, expr: t.Expr) -> tuple[Help, ...]:
+        """How a path gets an input, where it could be one of several."""
+        return ("with several inputs, start the path from one by its name",)
 
     def given_function(self, value: Path, x: Tensor | None) -> Function | None:
         """The block that an argument calls, if it is nothing but a call: `bottleneck(64)`."""
@@ -211,8 +213,8 @@ class Applier(Evaluator):
         """The block with the call's arguments added; a named one replaces what was given before."""
         params = [param.name for param in function.block.params]
         bound = dict(function.bound)
-        named = {arg.name for arg in expr.args if isinstance(arg, t.Keyword)}
-        free = [name for name in params if name not in bound and name not in named]
+        by_name = {arg.name for arg in expr.args if isinstance(arg, t.Keyword)}
+        free = [name for name in params if name not in bound and name not in by_name]
         fresh: set[str] = set()
         name, ok = function.block.name.id, True
         for arg in expr.args:
@@ -223,11 +225,12 @@ class Applier(Evaluator):
                         "E0204",
                         f"`{name}` has no parameter `{arg.name}`",
                         arg.span,
-                        helps=(f"did you mean `{close}`?" if close else f"it has {_list(params) or 'none'}",),
+                        helps=(meant(close, named(arg.span)) if close else f"it has {_list(params) or 'none'}",),
                     )
                     ok = False
                 elif arg.name in fresh:
-                    self.fail("E0204", f"`{arg.name}` is given twice", arg.span)
+                    first = next(a for a in expr.args if isinstance(a, t.Keyword) and a.name == arg.name)
+                    self.fail("E0204", f"`{arg.name}` is given twice", arg.span, helps=keep_one(first.span, arg.span))
                     ok = False
                 fresh.add(arg.name)
                 bound[arg.name] = Thunk(arg.value, scope)
@@ -239,7 +242,9 @@ class Applier(Evaluator):
                         if params
                         else f"`{name}` takes no arguments",
                         arg.span,
-                        helps=(f"its parameters are {_list(params)}",) if params else (),
+                        helps=(f"its parameters are {_list(params)}",)
+                        if params
+                        else (Repair.of(f"write `{name}`", (expr.span, name)),),
                     )
                     return None
                 bound[free.pop(0)] = Thunk(arg, scope)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any, NoReturn
 
 from netdsl import tree as t
-from netdsl.diagnostic import Diagnostic, nearest
+from netdsl.argumenthelp import INITIAL, NOT_HERE, elements_and_flags, elsewhere, further_elements, positional_numbers
+from netdsl.diagnostic import Diagnostic, Help, Repair, nearest
+from netdsl.edits import keep_one, meant, named, rounded, without
 from netdsl.ops import BY_CALL, BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.ops.initial import SOURCES
@@ -17,7 +19,7 @@ from netdsl.record import Record
 from netdsl.size import Formula, Size, TracedFloat, is_polynomial
 from netdsl.source import Span
 from netdsl.types import AXIS_NAMES
-from netdsl.values import FUNCTIONS, Num, Path, Poison, Primitive, Scope, Value, Word, kind_of, roots
+from netdsl.values import FUNCTIONS, Num, Path, Poison, Primitive, Scope, Text, Value, Word, kind_of, roots
 
 Fail = Callable[..., Diagnostic]
 """fail(code, message, span, label, helps=…) → the diagnostic, already reported."""
@@ -115,9 +117,10 @@ class Binder:
         self.rounded: frozenset[str] = frozenset()
         """What the numbers follow from that were made floats, and so lost their traces."""
         self.named, self.words = _by_name(op)  # type: ignore[arg-type]
+        self.args: tuple[t.Arg, ...] = ()
 
     def bind(self, args: tuple[t.Arg, ...]) -> Bound:
-        i = 0
+        i, self.args = 0, args
         while i < len(args):
             arg = args[i]
             i += 1
@@ -140,7 +143,7 @@ class Binder:
                 self.positional(arg)
         return Bound(self.values, self.spans, tuple(sorted(self.flags, key=_flag_order)))
 
-    def error(self, code: str, message: str, span: Span, label: str = "", helps: tuple[str, ...] = ()) -> NoReturn:
+    def error(self, code: str, message: str, span: Span, label: str = "", helps: Sequence[Help] = ()) -> NoReturn:
         self.fail(code, message, span, label, helps=helps)
         raise Failed
 
@@ -174,16 +177,12 @@ class Binder:
                     "E0204",
                     f"`{word}` cannot follow {self.head}",
                     arg.span,
-                    helps=(f"as an element of its own: `{text}`",),
+                    helps=(Repair.of(f"as an element of its own: `{text}`", (arg.span, f"-> {word.upper()}")),),
                 )
-            before = self.where.text[: arg.span.start - self.where.start].rstrip()
-            helps = [f"write `->` between elements: `{before} -> {word}`"]
-            flag = BY_SPELLING[word.upper()].flag
-            if flag and self.op.takes_flags:
-                helps.append(f"or the flag `{flag}`" + (", in lower case" if flag == word.lower() else ""))
+            helps = elements_and_flags(self.op, self.where, arg, self.args)
             message = f"`{word}` is an element of its own here"
             self.error("E0209", message, arg.span, "expected `->` before it", tuple(helps))
-        hint = self.hint(word) if self.scope.find(word) is None else ()
+        hint = self.hint(word, arg.span) if self.scope.find(word) is None else ()
         if hint:
             self.error("E0204", f"{self.head} does not take `{word}`", arg.span, helps=hint)
         self.accept(self.evaluate(arg), arg)
@@ -203,32 +202,30 @@ class Binder:
                 "E0204",
                 f"{self.head} does not take `{value.text}`",
                 arg.span,
-                helps=(f"did you mean `{close}`?",) if close else self.usage(),
+                helps=(meant(close, arg.span),) if close else self.usage(),
             )
         if isinstance(value, Primitive) and value.op.flag and self.op.takes_flags:
             self.flag(value.op.slot, value.op, arg.span)
             return
         if not isinstance(value, Num):
             message = f"{self.head} takes numbers and words here, not {kind_of(value)}"
-            self.error("E0202", message, arg.span, helps=self.instead(value))
+            self.error("E0202", message, arg.span, helps=self.instead(value, arg))
         takes = [a for a in self.op.arguments if a.form in ("positional", "extent")]
         free = [a for a in takes if a.name not in self.values]
         if not free:
             count = f"{len(takes)} number{'s' if len(takes) != 1 else ''}" if takes else "no number"
             kernel = any(a.form == "kernel" for a in self.op.arguments)
-            how = (
-                (f"a kernel is written `{value}x{value}`, a stride `/{value}`, padding `pad {value}`",)
-                if kernel
-                else self.usage()
-            )
+            how = positional_numbers(arg, self.args, "kernel" in self.values) if kernel else self.usage()
             self.error(
                 "E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how
             )
         self.put(free[0], value, arg.span)
 
-    def instead(self, value: Value) -> tuple[str, ...]:
+    def instead(self, value: Value, arg: t.Expr) -> tuple[Help, ...]:
         """What to write where a block was given for a number. A call of an unknown name is an error of its own."""
         expr = value.expr if isinstance(value, Path) else None
+        if isinstance(value, Text) and re.fullmatch(r"\d+(\.\d+)?|[A-Za-z_]\w*", value.text):
+            return (Repair.of(f"without quotes: `{value.text}`", (arg.span, value.text)),)
         if isinstance(expr, t.Extent):
             return ("a size such as `3x3` is no value: give its number as `k`, and write `k x k` where it is used",)
         if not isinstance(expr, t.Call):
@@ -239,20 +236,26 @@ class Binder:
             return ("a block gives a tensor; numbers come from arithmetic, which is written out where it is needed",)
         if op is None:
             functions = f"functions of numbers are {', '.join(f'`{name}`' for name in FUNCTIONS)}"
-            self.error("E0201", f"unknown name `{name}`", expr.head.span, helps=(functions,))
+            helps = (Repair.of(functions, (expr.head.span, "floor")),) if name in ("int", "trunc") else (functions,)
+            self.error("E0201", f"unknown name `{name}`", expr.head.span, helps=helps)
         if op.flag and op.arguments and self.op.takes_flags:
             inside = f"({', '.join(arg.span.text for arg in expr.args)})"
             given = f"{op.arguments[0].name}={inside[1:-1]}" if len(expr.args) == 1 else "…"
             line = f"default {name.upper()} {given}"
-            return (f"a flag has the arguments of its `default` line: `{line}`, and `{op.flag}` here",)
+            title = f"a flag has the arguments of its `default` line: `{line}`, and `{op.flag}` here"
+            element = f"-> {name.upper()} {given}"
+            alone = Repair.of(f"as an element of its own: `{element}`", (arg.span, element))
+            return (title, alone) if arg is self.args[-1] else (title,)
         return self.usage()
 
     def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
         argument = self.named.get(name)
         if argument is None:
-            close = nearest(name, self.named)
+            close = nearest(name, self.named) if name not in NOT_HERE else None
             alone = (f"`{name}` is a word alone: it takes no value",) if name in self.words else ()
-            helps = alone or self.hint(name) or ((f"did you mean `{close}`?",) if close else self.usage())
+            translated = elsewhere(self.op, self.head, self.args)
+            likely = (meant(close, named(span)),) if close else self.usage()
+            helps = alone or translated or self.hint(name, span) or likely
             self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=helps)
         if argument.form == "word":
             text = expr.id if isinstance(expr, t.Name) else expr.value if isinstance(expr, t.Text) else ""
@@ -261,7 +264,9 @@ class Binder:
             if isinstance(value, Poison):
                 raise Failed
             if not isinstance(value, Word) or value.text not in argument.words:
-                zeros = f"zeros are counted with `pad {expr.span.text if isinstance(expr, t.Number) else 1}`"
+                zeros: Help = f"zeros are counted with `pad {expr.span.text if isinstance(expr, t.Number) else 1}`"
+                if name == "padding" and isinstance(expr, t.Number | t.Group | t.Extent):
+                    zeros = Repair.of(str(zeros), (span, f"pad={expr.span.text}"))
                 message = f"`{name}` of {self.head} is {_or(argument.words)}"
                 self.error("E0202", message, expr.span, helps=(zeros,) if name == "padding" else ())
             self.put(argument, value.text, span)
@@ -272,12 +277,13 @@ class Binder:
         else:
             self.put(argument, self.extent(argument, expr), span, expr.span)
 
-    def hint(self, word: str) -> tuple[str, ...]:
+    def hint(self, word: str, span: Span) -> tuple[Help, ...]:
         """What a word was probably meant to say, where that is more than a typing mistake."""
         if word.lower() in {*self.words, *BY_FLAG} and word.lower() != word:
-            return (f"words are in lower case: `{word.lower()}`",)
+            return (Repair.of(f"words are in lower case: `{word.lower()}`", (span, word.lower())),)
         if re.fullmatch(r"[A-Za-z_]\w*x[A-Za-z_]\w*", word) and len(word) <= 5:
-            return (f"a size of two names has spaces: `{word[0]} x {word[-1]}`",)
+            spaced = " x ".join(word.split("x"))
+            return (Repair.of(f"a size of two names has spaces: `{spaced}`", (span, spaced)),)
         for flag in self.flags:
             if flag.op is not None and word in [a.name for a in flag.op.arguments]:
                 text = f"default {flag.op.spellings[0]} {word}=…"
@@ -295,22 +301,27 @@ class Binder:
         if isinstance(value, Poison):
             raise Failed
         if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
-            self.error(
-                "E0202", f"`init` is one of {_or(argument.words)}, or the standard deviation of a normal", expr.span
-            )
+            message = f"`init` is one of {_or(argument.words)}, or the standard deviation of a normal"
+            text = value.text if isinstance(value, Text) else expr.span.text
+            same = INITIAL.get(text.lower(), text)
+            helps = (Repair.of(f"write `{same}`", (expr.span, same)),) if same in argument.words else ()
+            self.error("E0202", message, expr.span, helps=helps)
         self.rounded |= roots(value)
         return repr(float(value.value))
 
     def axis(self, expr: t.Expr) -> str:
         if not isinstance(expr, t.Name) or expr.id not in AXIS_NAMES:
-            self.error("E0202", f"an axis is {_or(AXIS_NAMES)}, not `{expr.span.text}`", expr.span)
+            counted = {"1": "C"}.get(expr.span.text)  # where the batch is axis 0
+            helps = (Repair.of("axis 1, after the batch, is `C`", (expr.span, counted)),) if counted else ()
+            self.error("E0202", f"an axis is {_or(AXIS_NAMES)}, not `{expr.span.text}`", expr.span, helps=helps)
         return expr.id
 
     def put_form(self, form: str, expr: t.Expr, span: Span) -> None:
         forms = ("kernel", "extent") if form == "kernel" else (form,)
         argument = next((a for a in self.op.arguments if a.form in forms), None)
         if argument is None:
-            self.error("E0204", f"{self.head} has no {form}", span, helps=self.usage())
+            gone = Repair.of(f"leave out `{span.text}`", (without(span), ""))
+            self.error("E0204", f"{self.head} has no {form}", span, helps=(gone, *self.usage()))
         self.put(argument, self.extent(argument, expr), span, expr.span)
 
     def extent(self, argument: Argument, expr: t.Expr) -> Value | tuple[Value | None, ...]:
@@ -330,7 +341,7 @@ class Binder:
                 "E0204",
                 f"`{span.text}` after `{earlier.span.text}`: one {slot} only",
                 span,
-                helps=("write further elements with `->`",),
+                helps=further_elements(op, span, earlier.span),
             )
         self.flags.append(Flag(slot, op, span))
 
@@ -339,11 +350,13 @@ class Binder:
     def put(self, argument: Argument, value: Any, span: Span, at: Span | None = None) -> None:
         if argument.name in self.values:
             earlier, what = self.spans[argument.name].text, argument.name.replace("_", " ")
-            self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span)
+            ways = keep_one(self.spans[argument.name], span)
+            self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span, helps=ways)
         for other in self.op.arguments:
             if other.name in self.values and argument.contradicts(_word(value), other, _word(self.values[other.name])):
                 earlier = self.spans[other.name].text
-                self.error("E0204", f"`{earlier}` and `{span.text}` contradict each other", span, helps=("keep one",))
+                ways = keep_one(self.spans[other.name], span)
+                self.error("E0204", f"`{earlier}` and `{span.text}` contradict each other", span, helps=ways)
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
         self.spans[argument.name] = span
 
@@ -389,7 +402,7 @@ class Binder:
                 "E0202",
                 f"{what} of {self.head} must be whole, and `{span.text}` is {value}",
                 span,
-                helps=(f"`floor({span.text.strip('()')})` or `ceil({span.text.strip('()')})`",),
+                helps=rounded(span),
             )
         least = 0 if argument.kind in ("whole", "pad", "size") else 1
         if number < least:
@@ -398,7 +411,7 @@ class Binder:
             self.error("E0102", f"{what} of {self.head} is more than {MAX_SIZE:,}", span)
         return value.size
 
-    def usage(self) -> tuple[str, ...]:
+    def usage(self) -> tuple[Help, ...]:
         """How the primitive is written, for help lines."""
         return (f"{self.head} is written `{usage(self.op, self.head)}`",)
 

@@ -12,7 +12,8 @@ from netdsl import tree as t
 from netdsl.apply import Runs
 from netdsl.bind import NOTHING, Binder, Failed, complete, says_all
 from netdsl.build import Tensor
-from netdsl.diagnostic import Label
+from netdsl.diagnostic import Label, Repair
+from netdsl.edits import arrow_before, in_parentheses, joined_with, sum_first
 from netdsl.evaluate import counted, short
 from netdsl.joins import Joiner, matching
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
@@ -58,7 +59,7 @@ class Elaborator(Joiner):
         if isinstance(expr, t.Sum) and not self.is_number(expr, scope):
             if "-" in expr.ops:
                 negative = self.is_number(expr.items[1], scope)
-                helps = ("a negative number stands in parentheses: `SCALE (-1)`",) if negative else ()
+                helps = (in_parentheses(expr),) if negative else ()
                 self.fail(
                     "E0210", "`-` is arithmetic between numbers; blocks are summed with `+`", expr.span, helps=helps
                 )
@@ -75,7 +76,7 @@ class Elaborator(Joiner):
                 "E0210",
                 f"`{word}` starts a path here, and stands in no sum",
                 expr.items[0].span,
-                helps=(f"`->` binds tighter than `+`: write `(f + {word}) -> {short(expr.items[1])}`",),
+                helps=(sum_first(expr, word, short(expr.items[1])),),
             )
             return self.failed()
         for i, item in enumerate(expr.items):
@@ -85,7 +86,7 @@ class Elaborator(Joiner):
                     f"`{short(item)}` is a tensor, so the path before it would be lost",
                     item.span,
                     "a label may start a path, not continue it",
-                    helps=(f"to add it, write `+ {short(item)}`; to join it, `| {short(item)}`",),
+                    helps=joined_with(expr.items[0].span, expr.items[i - 1].span, item.span),
                 )
                 x = held
             x = end(item, scope, x) if end is not None and i == last else self.run(item, scope, x)
@@ -113,7 +114,7 @@ class Elaborator(Joiner):
                 f"`{short(expr.args[0])}` cannot follow a call",
                 expr.args[0].span,
                 "expected `->` before it",
-                helps=("write `->` between elements",),
+                helps=(arrow_before(expr.args[0].span),),
             )
             return self.failed()
         name = expr.head.id
@@ -128,10 +129,10 @@ class Elaborator(Joiner):
                 "E0203",
                 f"`{name}` is a block, and blocks take their arguments in parentheses",
                 expr.span,
-                helps=(f"`{name}({inside})`",),
+                helps=(Repair.of(f"`{name}({inside})`", (expr.span, f"{name}({inside})")),),
             )
         elif not isinstance(value, Poison):
-            helps = ("write `->` between elements",) if isinstance(value, Held | Path | Builtin) else ()
+            helps = (arrow_before(expr.args[0].span),) if isinstance(value, Held | Path | Builtin) else ()
             self.fail(
                 "E0209" if helps else "E0210",
                 f"`{name}` is {kind_of(value)} and takes no arguments",
@@ -279,7 +280,8 @@ class Elaborator(Joiner):
             return self.run_join(join, expr, scope, x)
         if name.upper() in BY_SPELLING:
             message = f"{name.upper()} is a primitive, and primitives take bare arguments"
-            self.fail("E0202", message, expr.span, helps=(f"`{_bare(expr, BY_SPELLING[name.upper()])}`",))
+            bare = _bare(expr, BY_SPELLING[name.upper()])
+            self.fail("E0202", message, expr.span, helps=(Repair.of(f"`{bare}`", (expr.span, bare)),))
             return self.failed()
         function = self.function_of(expr, scope, x)
         if function is None:

@@ -11,7 +11,8 @@ from typing import Any
 from netdsl import tree as t
 from netdsl.bind import WORDS, Bound
 from netdsl.build import Builder, Tensor
-from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose
+from netdsl.diagnostic import Diagnostic, Help, Label, Stop, diagnose
+from netdsl.edits import block_first
 from netdsl.graph import Graph
 from netdsl.ops import BY_CALL, BY_SPELLING, Join, Op
 from netdsl.program import BUILTINS, RESERVED, unknown_name
@@ -84,7 +85,7 @@ class Evaluator:
         span: Span,
         label: str = "",
         *,
-        helps: Iterable[str] = (),
+        helps: Iterable[Help] = (),
         notes: Iterable[str] = (),
         others: Iterable[Label] = (),
     ) -> Diagnostic:
@@ -162,7 +163,7 @@ class Evaluator:
                 if self.is_built_in(item, scope) and (fault := self.given_instead(result, expr.items[0])):
                     self.fail("E0210", fault, expr.items[0].span)
                     return POISON
-                right = self.operand(item, scope, x)
+                right = self.operand(item, scope, x, expr)
                 if isinstance(result, Poison) or isinstance(right, Poison):
                     result = POISON
                     continue
@@ -176,7 +177,7 @@ class Evaluator:
             self.fail("E0102", f"`{short(expr)}` has no value: {fault}", expr.span)
         return POISON
 
-    def operand(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Num | Poison:
+    def operand(self, expr: t.Expr, scope: Scope, x: Tensor | None, whole: t.Expr | None = None) -> Num | Poison:
         value = self.evaluate(expr, scope, x)
         if isinstance(value, Num | Poison):
             return value
@@ -184,9 +185,7 @@ class Evaluator:
             "E0210",
             f"a number is needed here, and `{short(expr)}` is {kind_of(value)}",
             expr.span,
-            helps=("a repeat has the block first: `(CONV 64) * 2`",)
-            if isinstance(value, Path | Function | Primitive)
-            else (),
+            helps=(block_first(whole or expr),) if isinstance(value, Path | Function | Primitive) else (),
         )
         return POISON
 
@@ -245,7 +244,7 @@ class Evaluator:
                 helps=("a network is built front to back: move the definition up",),
             )
         else:
-            self.fail("E0201", f"unknown name `{name}`", expr.span, helps=unknown_name(name, scope))
+            self.fail("E0201", f"unknown name `{name}`", expr.span, helps=unknown_name(expr, scope))
         return POISON
 
     def open_size(self, name: str) -> Num:

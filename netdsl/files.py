@@ -104,11 +104,8 @@ class FileReader:
                 raise NotFound(
                     "E0405",
                     f"there is no shipped network `{written}`",
-                    *(
-                        [f"did you mean `{close}`?"]
-                        if close
-                        else ['a file is imported by its path: `import "blocks.net"`']
-                    ),
+                    f"did you mean `{close}`?" if close else 'a file is imported by its path: `import "blocks.net"`',
+                    instead=close or "",
                 )
             return self.read(known[written], shipped_folder())
         path = Path(written)
@@ -129,11 +126,9 @@ class FileReader:
             )
         if not self.is_file(inside):
             close = nearest(path.name, self.names(inside.parent))
-            raise NotFound(
-                "E0405",
-                f'there is no file "{written}"',
-                *([f'did you mean "{(path.parent / close).as_posix()}"?'] if close else []),
-            )
+            other = (path.parent / close).as_posix() if close else ""
+            helps = [f'did you mean "{other}"?'] if other else []
+            raise NotFound("E0405", f'there is no file "{written}"', *helps, instead=other)
         return self.read(target, base)
 
     def is_file(self, path: Path) -> bool:

@@ -12,11 +12,12 @@ from netdsl import tree as t
 from netdsl.apply import MAX_UNROLLED
 from netdsl.bind import Binder, Bound, Failed
 from netdsl.build import Element, Names, Tensor
-from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
+from netdsl.diagnostic import Diagnostic, Help, Label, Repair, Stop, diagnose, nearest
+from netdsl.edits import channels_first, meant, open_sizes, renamed, whole_lines, without, without_batch
 from netdsl.graph import Call, Graph, bodies, size_unrolled
 from netdsl.ops import BY_SPELLING, Op
 from netdsl.options import Options, UsageError
-from netdsl.plan import Planner
+from netdsl.plan import Line, Planner
 from netdsl.program import BUILTINS, NetDef, Program, may_name, unknown_name
 from netdsl.prove import Prover, nearest_sizes
 from netdsl.record import Record
@@ -109,11 +110,12 @@ class Network(Planner):
         self.frozen: list[t.Name] = []
         self.required: list[tuple[t.Require, Scope]] = []
         self.lines_used: list[tuple[str, Span, int, int]] = []
+        self.lines: list[Line] = []
 
     def build(self, name: str) -> Elaborated | None:
         self.builder.name = name
         definition = self.program.nets[name]
-        lines = self.plan(definition, {}, [])
+        lines = self.lines = self.plan(definition, {}, [])
         unknown = [key for key in self.options.params if key not in self.values]
         if unknown:
             close = nearest(unknown[0], self.values)
@@ -184,7 +186,7 @@ class Network(Planner):
                 label.span,
                 "named again here",
                 others=(Label(self.spans[label.id], "first named here"),),
-                helps=("give one of them another name",),
+                helps=(renamed("give one of them another name", label.span),),
             )
             return
         if not may_name(label, self.faults):
@@ -196,7 +198,7 @@ class Network(Planner):
         name = self.input_names.give(statement.label.id if statement.label else "input")
         sizes: list[Size] = []
         for expr in statement.shape.sizes:
-            size = self.extent(expr, scope)
+            size = self.extent(expr, scope, statement.shape)
             if size is None:
                 sizes = []
                 break
@@ -209,7 +211,7 @@ class Network(Planner):
                 "E0307",
                 f"an input has one to four axes (C, D, H, W), not {len(sizes)}",
                 statement.shape.span,
-                helps=("the batch axis is never written",),
+                helps=(without_batch(statement.shape),),
             )
             type = UNKNOWN
         if len(sizes) == 3 and sizes[0] == sizes[1] and sizes[2] in (1, 3) and sizes[0] != sizes[2]:
@@ -218,7 +220,7 @@ class Network(Planner):
                     "W0505",
                     f"the input has {sizes[0]} channels, and is {sizes[1]} high and {sizes[2]} wide",
                     (statement.shape.span,),
-                    helps=(f"the channels stand first: `{sizes[2]} x {sizes[0]} x {sizes[1]}`",),
+                    helps=(channels_first(statement.shape),),
                 )
             )
         tensor = self.builder.add_input(type, (statement.span,), name)
@@ -228,10 +230,10 @@ class Network(Planner):
         # With several inputs the path starts where the text says, not at the last one.
         self.main = tensor if len(self.inputs) == 1 else None
 
-    def extent(self, expr: t.Expr, scope: Scope) -> Size | None:
+    def extent(self, expr: t.Expr, scope: Scope, shape: t.Shape) -> Size | None:
         """A size of an input: a number, or a name for a size that is open."""
         if isinstance(expr, t.Anything):
-            self.fail("E0202", "an open size needs a name: `input 3 x H x W`", expr.span)
+            self.fail("E0202", "an open size needs a name: `input 3 x H x W`", expr.span, helps=open_sizes(shape))
             return None
         if (
             isinstance(expr, t.Name)
@@ -285,7 +287,7 @@ class Network(Planner):
                 "E0201",
                 f"`default` takes a primitive, and `{statement.head.id}` is none",
                 statement.head.span,
-                helps=unknown_name(statement.head.id, scope),
+                helps=unknown_name(statement.head, scope),
             )
             return
         try:
@@ -370,8 +372,26 @@ class Network(Planner):
             "the network has no input yet",
             expr.span,
             "nothing reaches this element",
-            helps=("declare it first: `input 3 x 224 x 224`",),
+            helps=("declare it first: `input 3 x 224 x 224`", *self.input_below(expr)),
         )
+
+    def from_an_input(self, expr: t.Expr) -> tuple[Help, ...]:
+        """The line, started from each of the inputs."""
+        start = Span(expr.span.source, expr.span.start, expr.span.start)
+        names = [name for name in self.inputs if name in self.labels]
+        if not names or expr.span.source is not self.program.source or len(names) > 3:
+            return super().from_an_input(expr)
+        return tuple(Repair.of(f"start the path from `{name}`", (start, f"{name} -> ")) for name in names)
+
+    def input_below(self, expr: t.Expr) -> tuple[Help, ...]:
+        """The declaration that stands below the first line that needs it, moved above it."""
+        source = expr.span.source
+        below = [line.statement for line in self.lines if isinstance(line.statement, t.Input)]
+        below = [statement for statement in below if statement.span.source is source]
+        if len(below) != 1 or below[0].span.start < expr.span.start:
+            return ()
+        line, first = whole_lines(below[0].span), whole_lines(expr.span).start
+        return (Repair.of("move it up", (Span(source, first, first), f"{line.text.rstrip()}\n"), (line, "")),)
 
     def group(self, label: t.Name, fresh: list[Element], mark: int, tensor: Tensor) -> Tensor:
         """Names the elements of a labelled line.
@@ -440,7 +460,7 @@ class Network(Planner):
                     "E0206",
                     f"there is no element `{label.id}` to freeze",
                     label.span,
-                    helps=(f"did you mean `{close}`?" if close else f"the labels are {', '.join(labels) or 'none'}",),
+                    helps=(meant(close, label.span) if close else f"the labels are {', '.join(labels) or 'none'}",),
                 )
             for element in members:
                 element.frozen = True
@@ -470,7 +490,7 @@ class Network(Planner):
                     "E0206",
                     f"there is no label `{label.id}` to output",
                     label.span,
-                    helps=(f"did you mean `{close}`?",) if close else (),
+                    helps=(meant(close, label.span),) if close else (),
                 )
             else:
                 self.fail("E0210", f"an output is a tensor, and `{label.id}` is none", label.span)
@@ -491,7 +511,8 @@ class Network(Planner):
         for label in self.named_outputs:
             if label.id in taken:
                 first = Label(taken[label.id], "first named here")
-                self.fail("E0205", f"`{label.id}` is an output twice", label.span, others=(first,))
+                once = Repair.of("once is enough", (without(label.span), ""))
+                self.fail("E0205", f"`{label.id}` is an output twice", label.span, others=(first,), helps=(once,))
             taken.setdefault(label.id, label.span)
         return found + self.outputs
 
@@ -512,12 +533,13 @@ class Network(Planner):
                         "W0501",
                         f"{what} is never used: no output depends on it",
                         (span,),
-                        helps=("start a path from it, or remove it",),
+                        helps=(Repair.of("remove it", (whole_lines(span), "")), "start a path from it"),
                     )
                 )
         for name, tensor in self.inputs.items():
             if id(tensor) not in needed:
-                self.faults.append(diagnose("W0501", f"the input `{name}` is never used", tensor.origin))
+                helps = (Repair.of("remove it", (whole_lines(tensor.origin[-1]), "")),)
+                self.faults.append(diagnose("W0501", f"the input `{name}` is never used", tensor.origin, helps=helps))
         return kept
 
     def budget(self, graph: Graph[Draft], definition: NetDef) -> None:

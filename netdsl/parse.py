@@ -20,12 +20,13 @@ from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.lalr import Tables, Unsupported, read, tables_of
 from netdsl.recursion import deep_recursion
 from netdsl.source import Source, Span
-from netdsl.syntaxerror import BRACKETS, statement_around, syntax_error
 from netdsl.treebuilder import TreeBuilder
 
 if TYPE_CHECKING:
     import lark
 
+BRACKETS = re.compile(r'#[^\r\n]*|"[^"\r\n]*"|[(\[]|[)\]]')
+"""Brackets, and the comments and texts in which brackets mean nothing."""
 MAX_NESTING = 100
 """Parentheses, brackets and `else if` may nest this deep. The deepest published network needs four."""
 MAX_ERRORS = 20
@@ -55,6 +56,9 @@ def parse(source: Source) -> tuple[t.File, list[Diagnostic]]:
         items += found
         if error is None:
             break
+        from netdsl.syntaxerror import syntax_error  # not needed for a text without faults
+        from netdsl.syntaxhelp import statement_around
+
         diagnostic, here, end = syntax_error(source, text, error)
         errors.append(diagnostic)
         if len(errors) >= MAX_ERRORS:

@@ -7,11 +7,13 @@ keeps seeing the names of its own file.
 from __future__ import annotations
 
 from netdsl import tree as t
-from netdsl.diagnostic import Diagnostic, Label, Stop, diagnose, nearest
+from netdsl.diagnostic import Diagnostic, Help, Label, Repair, Stop, diagnose, nearest
+from netdsl.edits import meant, named
 from netdsl.elaborate import Elaborator
 from netdsl.options import Options, UsageError
 from netdsl.program import STATEMENTS, NetDef, Program
 from netdsl.record import Record
+from netdsl.source import Span
 from netdsl.values import Num, Poison, Scope, Value, free_names
 
 
@@ -93,7 +95,7 @@ class Planner(Elaborator):
                 "E0201",
                 f"there is no net `{name.id}` to start from",
                 (name.span,),
-                helps=(*(h for d in faults for h in d.helps),),
+                helps=[h for d in faults for h in d.ideas or d.helps],
             )
         )
         return None
@@ -116,7 +118,7 @@ class Planner(Elaborator):
                     if name and name not in names
                     else f"`{base.name}` has no parameter for `{arg.span.text}`",
                     arg.span,
-                    helps=(f"did you mean `{close}`?" if close else has,),
+                    helps=(meant(close, named(arg.span)) if close and isinstance(arg, t.Keyword) else has,),
                 )
                 continue
             free.remove(name)
@@ -194,17 +196,25 @@ class Planner(Elaborator):
 
     def nothing_to_replace(self, statement: t.Element, label: t.Name | None, inherited: list[Line], base: str) -> None:
         labels = [known.id for line in inherited if (known := label_of(line.statement)) is not None]
+        helps: list[Help] = []
+        start = Span(statement.span.source, statement.span.start, statement.span.start)
         if label is None:
             head = statement.value.head if isinstance(statement.value, t.App) else None
             close = nearest(head.id, STATEMENTS) if isinstance(head, t.Name) else None
+            for line in inherited if isinstance(head, t.Name) and not close else ():
+                other = line.statement
+                if isinstance(other, t.Element) and other.label and isinstance(other.value, t.App):
+                    if isinstance(head, t.Name) and other.value.head.span.text.upper() == head.id.upper():
+                        text = f"{other.label.id} = "
+                        helps.append(Repair.of(f"to replace `{other.label.id}`, write `{text}…`", (start, text)))
             what = "a line here needs the label of the element that it replaces"
         else:
             close = nearest(label.id, labels)
             what = f"`{base}` has no element `{label.id}` to replace"
         has = ", ".join(f"`{name}`" for name in labels) or "no labels"
-        self.fail(
-            "E0206", what, statement.span, helps=(f"did you mean `{close}`?" if close else f"`{base}` has {has}",)
-        )
+        if close:
+            helps = [meant(close, named(statement.span))]
+        self.fail("E0206", what, statement.span, helps=(*helps[:3], *([] if close else [f"`{base}` has {has}"])))
 
 
 def without_budgets(inherited: list[Line], own: list[Line]) -> list[Line]:

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from netdsl import tree as t
-from netdsl.diagnostic import Diagnostic, Label, diagnose, nearest
+from netdsl.diagnostic import Diagnostic, Help, Label, Repair, diagnose, nearest
+from netdsl.edits import another_name, keep_one, lost_line, meant, named, renamed
 from netdsl.ops import BY_CALL, BY_SPELLING
 from netdsl.parse import parse
 from netdsl.record import Record
@@ -24,12 +25,16 @@ MATCHES = ("match", "match_pad")
 BUILTINS = ("identity", *MATCHES)
 
 
+MAX_RENAMED = 50
+"""So many faults are given another name for what they refuse."""
+
+
 class NotFound(Exception):
     """`read` has no such file. `code` says why, `helps` what to do."""
 
-    def __init__(self, code: str, message: str, *helps: str) -> None:
+    def __init__(self, code: str, message: str, *helps: str, instead: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.helps = code, message, helps
+        self.code, self.message, self.helps, self.instead = code, message, helps, instead
 
 
 Read = Callable[[str, Source], Source]
@@ -111,7 +116,7 @@ class Loader:
                 statements.append(statement)
         sections.append((header, statements))
         if len(sections) > 1 and sections[0][1]:
-            self.before_the_net(sections[0][1][0], sections[1][0])
+            self.before_the_net(sections[0][1][0], sections[1][0], file)
             del sections[0]
         own: dict[str, None] = {}
         for head, body in sections:
@@ -123,7 +128,8 @@ class Loader:
             if head.name.id in own:
                 first = Label(nets[head.name.id].header.name.span, "first defined here")
                 message = f"`{head.name.id}` is defined twice"
-                self.faults.append(diagnose("E0205", message, (head.name.span,), others=(first,)))
+                helps = (self.renamed("give one of them another name", head.name.span),)
+                self.faults.append(diagnose("E0205", message, (head.name.span,), others=(first,), helps=helps))
             own[head.name.id] = None
             nets[head.name.id] = NetDef(head, tuple(body), scope)
         return Program(file.source, nets, scope, tuple(own), self)
@@ -143,16 +149,24 @@ class Loader:
         source = line.span.source
         if source.line_column(line.span.start)[1] > source.line_column(block.span.start)[1]:
             message = f"this line is indented below `{block.name.id}`, but not part of it: it is on the main path"
-            helps = (f"several lines need parentheses: `block {block.name.id}(…) = ( … )`", "or take its indent away")
+            helps = lost_line(block, line)
             others = (Label(block.name.span, "the block ends on its own line"),)
             self.faults.append(diagnose("W0504", message, (line.span,), others=others, helps=helps))
 
-    def before_the_net(self, statement: t.Statement, header: t.Net | t.NetFrom | None) -> None:
+    def before_the_net(self, statement: t.Statement, header: t.Net | t.NetFrom | None, file: t.File) -> None:
         """A line that no network has: its block lacks parentheses, or the header comes too late."""
         assert header is not None
         message = f"this line stands before `net {header.name.id}`, so it belongs to no network"
-        helps = ("move it below the `net` line", "a block of several lines needs parentheses: `block b(c) = ( … )`")
+        several = "a block of several lines needs parentheses: `block b(c) = ( … )`"
+        helps: tuple[Help, ...] = ("move it below the `net` line", several)
+        before = [other for other in file.statements if other.span.end <= statement.span.start]
+        if before and isinstance(before[-1], t.Block) and isinstance(statement, t.Element):
+            helps = (helps[0], Repair(several, lost_line(before[-1], statement)[0].edits))
         self.faults.append(diagnose("E0213", message, (statement.span,), helps=helps))
+
+    def renamed(self, title: str, name: Span) -> Help:
+        """Another name, for the faults that are shown: finding one takes a look at the whole text."""
+        return renamed(title, name) if len(self.faults) < MAX_RENAMED else title
 
     def follow(self, statement: t.Import, importer: Source) -> Program | None:
         return self.fetch(statement.path, importer, statement.span)
@@ -162,7 +176,11 @@ class Loader:
         try:
             source = self.read(path, importer)
         except NotFound as missing:
-            self.faults.append(diagnose(missing.code, missing.message, (span,), helps=missing.helps))
+            helps: tuple[Help, ...] = missing.helps
+            at = span.start + span.text.find(path)
+            if missing.instead and at >= span.start:
+                helps = (Repair.of(missing.helps[0], (Span(span.source, at, at + len(path)), missing.instead)),)
+            self.faults.append(diagnose(missing.code, missing.message, (span,), helps=helps))
             return None
         if source.name in self.files:
             return self.files[source.name]
@@ -191,7 +209,7 @@ class Loader:
                     f"`{name.id}` is defined twice",
                     (name.span,),
                     others=(first,),
-                    helps=("give one of them another name",),
+                    helps=(self.renamed("give one of them another name", name.span),),
                 )
             )
             return
@@ -203,13 +221,14 @@ class Loader:
         for param in params:
             if param.name in seen:
                 message, first = f"the parameter `{param.name}` stands twice", Label(seen[param.name], "first here")
-                self.faults.append(diagnose("E0205", message, (param.span,), others=(first,)))
+                helps = keep_one(seen[param.name], param.span)
+                self.faults.append(diagnose("E0205", message, (param.span,), others=(first,), helps=helps))
             seen.setdefault(param.name, param.span)
-            may_name(t.Name(param.span, param.name), self.faults)
+            may_name(t.Name(named(param.span), param.name), self.faults, inside=True)
 
 
-def may_name(name: t.Name, faults: list[Diagnostic]) -> bool:
-    """Refuses names that mean something already."""
+def may_name(name: t.Name, faults: list[Diagnostic], inside: bool = False) -> bool:
+    """Refuses names that mean something already. `inside`: it is a parameter, whose uses are in the same statement."""
     if name.id in RESERVED:
         what = f"`{name.id}` is the {RESERVED[name.id]} of the current input"
     elif name.id.upper() in BY_SPELLING:
@@ -227,7 +246,7 @@ def may_name(name: t.Name, faults: list[Diagnostic]) -> bool:
             "E0208",
             f"{what}, so nothing else can have that name",
             (name.span,),
-            helps=(f"`{name.id.lower()}1`, or a name that says what it is for",),
+            helps=(another_name(name, inside),) if len(faults) < MAX_RENAMED else (),
         )
     )
     return False
@@ -277,13 +296,18 @@ ELSEWHERE = {
 """Names of papers and other libraries whose nearest name here is another thing."""
 
 
-def unknown_name(name: str, scope: Scope) -> tuple[str, ...]:
+def unknown_name(expr: t.Name, scope: Scope) -> tuple[Help, ...]:
     """Help for a name that nothing has: the nearest one, written as it is written."""
+    name = expr.id
     if name.lower() in ELSEWHERE:
-        return (ELSEWHERE[name.lower()],)
+        text = ELSEWHERE[name.lower()]
+        if text == _SEPARABLE:
+            return (text,)
+        here = re.findall(r"`(\w+)", text)[0]
+        return (Repair.of(text, (expr.span, here)),)
     close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *BY_CALL, *FUNCTIONS, *STATEMENTS])
     return (
-        (f"did you mean `{close}`?",)
+        (meant(close, expr.span),)
         if close
         else ("`block NAME(…) = …` defines a block; docs/language.md lists the primitives",)
     )

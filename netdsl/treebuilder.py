@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from netdsl import tree as t
-from netdsl.diagnostic import Diagnostic, Label, diagnose
+from netdsl.diagnostic import Diagnostic, Help, Label, Repair, diagnose
 from netdsl.ops import BY_FLAG, BY_SPELLING
 from netdsl.source import Source, Span
 
@@ -51,7 +51,7 @@ class TreeBuilder:
         message: str,
         span: Span,
         text: str = "",
-        helps: tuple[str, ...] = (),
+        helps: tuple[Help, ...] = (),
         others: tuple[Label, ...] = (),
     ) -> None:
         self.faults.append(diagnose(code, message, (span,), text, helps=helps, others=others))
@@ -67,7 +67,7 @@ class TreeBuilder:
                 "E0208",
                 f"a name has no dots: `{token}`",
                 self.span(token, token),
-                helps=(f"`{token.replace('.', '_')}`",),
+                helps=(Repair.of(f"`{token.replace('.', '_')}`", (self.span(token, token), token.replace(".", "_"))),),
             )
         return t.Name(self.span(token, token), str(token))
 
@@ -212,7 +212,18 @@ class TreeBuilder:
                     "this line continues the last branch only",
                     Span(self.source, arrow, after.span.end),
                     others=(Label(before.span, "the branch that goes on"),),
-                    helps=("parentheses say which is meant: `(a | b) -> c`, or `a | (b -> c)`",),
+                    helps=(
+                        Repair.of(
+                            "parentheses say which is meant: `(a | b) -> c`",
+                            (Span(self.source, items[0].span.start, items[0].span.start), "("),
+                            (Span(self.source, before.span.end, before.span.end), ")"),
+                        ),
+                        Repair.of(
+                            "parentheses say which is meant: `a | (b -> c)`",
+                            (Span(self.source, last.span.start, last.span.start), "("),
+                            (Span(self.source, last.span.end, last.span.end), ")"),
+                        ),
+                    ),
                 )
                 return
 
@@ -242,26 +253,26 @@ class TreeBuilder:
         last, first = left.args[-1], first_atom(right)
         head = self.source.text[left.span.start : last.span.start]
         rest = self.source.text[first.span.end : right.span.end]
-        ways = []
+        ways: list[tuple[str, str]] = []
         flag = BY_SPELLING.get(f"{last.span.text}_{first.span.text}".upper())
         strided = any(isinstance(arg, t.Stride) for arg in left.args)
         if isinstance(last, t.Keyword):
             head += self.source.text[last.span.start : last.value.span.start]
         if op == "*" and not rest:
-            ways.append(f"`({left.span.text}) * {right.span.text}`")
+            ways.append((f"({left.span.text}) * {right.span.text}", ""))
         if op == "-" and flag is not None and flag.flag:  # h-swish
-            ways.append(f"`{head}{flag.flag}{rest}`")
+            ways.append((f"{head}{flag.flag}{rest}", ""))
         elif not isinstance(last, t.Stride | t.Extent):
             value = last.value if isinstance(last, t.Keyword) else last
-            ways.append(f"`{head}({value.span.text}{op}{first.span.text}){rest}`")
+            ways.append((f"{head}({value.span.text}{op}{first.span.text}){rest}", ""))
         if op == "/" and isinstance(left.head, t.Name) and takes_stride(left.head.id) and not strided:
-            ways.append(f"`{left.span.text} /{right.span.text}` (a stride)")
+            ways.append((f"{left.span.text} /{right.span.text}", " (a stride)"))
         self.fault(
             "E0104",
             f"`{op}` after bare arguments can be read in two ways",
             left.span.to(right.span),
             "parentheses decide",
-            ("write " + " or ".join(ways),) if ways else (),
+            tuple(Repair.of(f"write `{text}`{what}", (left.span.to(right.span), text)) for text, what in ways),
         )
         return True
 
