@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ from netdsl.diagnostic import Diagnostic, Edit, Repair
 from netdsl.source import Source, Span
 
 Fields = dict[str, Any]
+_POSITION = re.compile(r'\{\s+"line": (\d+),\s+"column": (\d+)\s+\}')
+"""A position, which is one line of the text; no text in quotes holds these characters unescaped."""
 
 
 def as_json(faults: Sequence[Diagnostic]) -> str:
     """All faults, also none of them, as one object. It is ASCII, so no encoding can spoil it."""
-    return json.dumps({"diagnostics": [fields_of(fault) for fault in faults]}, indent=2)
+    text = json.dumps({"diagnostics": [fields_of(fault) for fault in faults]}, indent=2)
+    return _POSITION.sub(r'{"line": \1, "column": \2}', text)
 
 
 def fields_of(fault: Diagnostic) -> Fields:
