@@ -7,13 +7,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from netdsl.diagnostic import Edit
 from netdsl.record import Record
 from netdsl.render.text import WIDTH, excerpt
-from netdsl.source import Source
+from netdsl.source import Source, Span
 
+MAX_WORDS = 200
+"""An edit of more words is marked as a whole."""
+ALIKE = 0.5
+"""So much of an edit stays the same where it is marked word by word."""
 MAX_ROWS = 6
 """So many lines of a change are shown, of those that go and of those that come."""
 
@@ -60,7 +65,7 @@ class Change(Record):
 def changes(edits: Sequence[Edit]) -> list[Change]:
     """The edits of a repair by the lines that they touch; those of one line or of lines that meet stand together."""
     found: list[Change] = []
-    for edit in edits:
+    for edit in (finer for whole in edits for finer in parts(whole)):
         source = edit.span.source
         first, last = (source.line_column(offset)[0] for offset in (edit.span.start, edit.span.end))
         if found and first <= found[-1].last:
@@ -71,12 +76,40 @@ def changes(edits: Sequence[Edit]) -> list[Change]:
     return found
 
 
+def parts(edit: Edit) -> list[Edit]:
+    """What an edit changes, word by word: of `CONV 4*c`, which becomes `CONV (4*c)`, the parentheses."""
+    from difflib import SequenceMatcher
+
+    old, new = (re.findall(r"\w+|\s+|[^\w\s]", text) for text in (edit.span.text, edit.text))
+    if not old or not new or len(old) + len(new) > MAX_WORDS:
+        return [edit]
+    same = SequenceMatcher(None, old, new, autojunk=False)
+    found = []
+    for what, a, b, c, d in same.get_opcodes():
+        if what != "equal":
+            start = edit.span.start + sum(map(len, old[:a]))
+            span = Span(edit.span.source, start, start + sum(map(len, old[a:b])))
+            found.append(Edit(span, "".join(new[c:d])))
+    inserted = all(what in ("equal", "insert") for what, *_ in same.get_opcodes())
+    return found if inserted or same.ratio() >= ALIKE else [edit]
+
+
+def takes_away(edit: Edit) -> bool:
+    """Whether an edit leaves nothing that could be marked, and more than a space goes."""
+    return not edit.text.strip() and bool(edit.span.text.strip())
+
+
 def edited_lines(change: Change, gutter: int, paint: Callable[[str, str], str]) -> list[str]:
     """The rows of one change."""
     room = WIDTH - gutter - 3
     new = change.new
-    if change.first == change.last and len(new) == 1 and all(edit.text.strip() for edit in change.edits):
-        shown = excerpt(new[0], change.marks[0][0], room)
+    if (
+        change.first == change.last
+        and len(new) == 1
+        and not any(map(takes_away, change.edits))
+        and any(e.text.strip() for e in change.edits)
+    ):
+        shown = excerpt(new[0], change.marks[0][0], room, change.marks[-1][1])
         row, column = "", 0
         for start, end, mark in change.marks:
             left = min(shown.column(start), shown.end)

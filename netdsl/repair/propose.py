@@ -65,7 +65,8 @@ def with_repairs(
     for number, fault in enumerate(faults):
         if number < MAX_REPAIRED:
             solved = finder.candidates_of(fault) if finder is not None else []
-            repairs = accepted(fault, [*map(_as_candidate, fault.ideas), *solved], verifier)
+            ideas = [_as_candidate(idea, number) for number, idea in enumerate(fault.ideas)]
+            repairs = accepted(fault, [*ideas, *solved], verifier)
             if repairs:
                 helps = _beside(fault) if solved else fault.helps
                 fault = fault.replace(repairs=repairs, helps=helps)
@@ -84,8 +85,9 @@ def _observed(
     return observe(program, name, options)
 
 
-def _as_candidate(idea: Repair) -> Candidate:
-    return Candidate(0, idea.title, idea.edits, idea.title)
+def _as_candidate(idea: Repair, number: int) -> Candidate:
+    """What whoever found the fault would try, in that order."""
+    return Candidate(number * 1e-6, idea.title, idea.edits, idea.title)
 
 
 def accepted(fault: Diagnostic, candidates: list[Candidate], verifier: Verifier) -> tuple[Repair, ...]:

@@ -16,6 +16,8 @@ BUDGET = 6_000
 """How much may be checked again for the repairs of one spec, in lines and elements: some tenths of a second."""
 SEEN_LATE = ("W0501", "W0502")
 """Warnings about a whole network: nothing was said of them as long as it had faults."""
+LATER: dict[str, tuple[str, ...]] = {"E01": ("E02", "E03", "E04", "E06", "W"), "E02": ("E03", "E06", "W")}
+"""What is seen once faults of a kind are gone: a text is read, then names are looked up, then shapes are checked."""
 
 
 def lines_of(source: Source) -> int:
@@ -50,14 +52,17 @@ class Verifier:
     def accepts(self, fault: Diagnostic, edits: Sequence[Edit]) -> bool:
         """Whether `fault` is gone from the edited text and no other has come; False once the budget is spent.
 
-        Faults are told apart by code and place, so that one that stays may say something else.
+        Faults are told apart by code and place, so that one that stays may say something else. A fault of syntax, or of
+        a name, hides what is wrong with shapes: what was hidden may come to light.
         """
         if self.spent:
             return False
         self.left -= self.cost
         text = applied(self.source, edits).replace(tried=True)
         _, faults = check_source(text, self.read, self.options, self.net)
-        after = Counter(_place(d, text, edits) for d in faults if d.code not in SEEN_LATE)
+        late = LATER.get(fault.code[:3], ())
+        shown = [d for d in faults if d.code not in SEEN_LATE and not d.code.startswith(late)]
+        after = Counter(_place(d, text, edits) for d in shown)
         return not after - (self.before - Counter([_place(fault)]))
 
 
