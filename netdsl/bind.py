@@ -330,7 +330,7 @@ class Binder:
             return self.evaluate(expr)
         for size in expr.sizes:
             if isinstance(size, t.Anything) and argument.kind != "sizes":
-                helps = ("`?` stands for any size in an assertion, and for what is left in `RESHAPE`",)
+                helps = ("`?` is any size in an assertion, what is left in `RESHAPE`, what stays in adaptive pools",)
                 self.error("E0202", f"{argument.name} of {self.head} is numbers, not `?`", size.span, helps=helps)
         return tuple(None if isinstance(size, t.Anything) else self.evaluate(size) for size in expr.sizes)
 

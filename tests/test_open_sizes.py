@@ -1,8 +1,9 @@
-"""Can the caller leave sizes open that the text gives?  `--input 3xHxW`, `load(…, input="3xHxW")`."""
+"""Can sizes be left open: by the caller (`--input 3xHxW`), and where ops take sizes (adaptive pools, RESHAPE)?"""
 
 from __future__ import annotations
 
 import re
+import warnings
 
 import pytest
 from commands import Run
@@ -88,3 +89,55 @@ def test_a_module_of_open_sizes_runs_at_any() -> None:
     module = loads(SMALL, input="3xHxW").compile().eval()
     for height, width in ((8, 8), (10, 32)):
         assert module(torch.zeros(1, 3, height, width)).shape == (1, 2)
+
+
+# --- ops that take sizes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "shape", "code"),
+    [
+        ("input 2 x H x W\nADAPTIVE_AVGPOOL 1 x W", "2 x 1 x W", "nn.AdaptiveAvgPool2d((1, None))"),
+        ("input 2 x H x W\nADAPTIVE_AVGPOOL 3 x ?", "2 x 3 x W", "nn.AdaptiveAvgPool2d((3, None))"),
+        ("input 2 x H x W\nADAPTIVE_MAXPOOL ? x 2", "2 x H x 2", "nn.AdaptiveMaxPool2d((None, 2))"),
+        (
+            "input 2 x H x W\nPOOL floor -> ADAPTIVE_AVGPOOL 1 x W",
+            "2 x 1 x floor(W/2)",
+            "nn.AdaptiveAvgPool2d((1, None))",
+        ),
+        ("input 2 x D x H x W\nADAPTIVE_AVGPOOL 1 x H x 2", "2 x 1 x H x 2", "nn.AdaptiveAvgPool3d((1, None, 2))"),
+        ("input 2 x W\nADAPTIVE_AVGPOOL W", "2 x W", "nn.Identity()"),
+        ("input 2 x 8 x 9\nADAPTIVE_AVGPOOL 1 x W", "2 x 1 x 9", "nn.AdaptiveAvgPool2d((1, 9))"),
+        ("input 16 x H x W\nRESHAPE 16 x (H*W)", "16 x H*W", "Reshape(16, -1)"),
+        ("input 16 x H x W\nRESHAPE 8 x (2*H*W)", "8 x 2*H*W", "Reshape(8, -1)"),
+    ],
+)
+def test_an_op_keeps_what_is_open(lines: str, shape: str, code: str) -> None:
+    torch = pytest.importorskip("torch")
+    net = loads(f"{lines}\nRELU\n")
+    verify(net.graph)
+    assert net.shape_text(net.graph.nodes[-1].type) == shape
+    assert code in net.emit()
+    sizes = {"D": 3, "H": 8, "W": 9}
+    given = [sizes.get(str(size), size) for size in next(iter(net.inputs.values()))]
+    wanted = next(iter(loads(f"{lines}\nRELU\n", input=given).outputs.values()))
+    for backend in ("torch", "triton"):
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert net.compile(backend).eval()(torch.ones(2, *given)).shape[1:] == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ADAPTIVE_AVGPOOL 1 x H", "W of ADAPTIVE_AVGPOOL must be known, or stay as it is, and it is H"),
+        ("ADAPTIVE_AVGPOOL 1 x floor(W/2)", "and it is floor(W/2)"),
+        ("ADAPTIVE_MAXPOOL H", "W of ADAPTIVE_MAXPOOL must be known, or stay as it is, and it is H"),
+        ("RESHAPE H x W x 2", "one size of RESHAPE may be open, and here are 2"),
+    ],
+)
+def test_another_open_size_is_refused(line: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        loads(f"input 2 x H x W\n{line}\n")
+    (fault,) = caught.value.diagnostics
+    assert fault.code == "E0308" and said in fault.message and fault.helps

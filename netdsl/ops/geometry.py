@@ -344,6 +344,9 @@ class Reshape(Op):
                 f"one size of RESHAPE may be open, and here are {len(unknown)}",
                 helps=("`FLATTEN spatial` makes one axis of the spatial ones", "or give the input concrete sizes"),
             )
+        known = math.prod(size for size in shape if isinstance(size, int))
+        if unknown and isinstance(unknown[0], Formula) and x.elements == known * unknown[0]:
+            shape = tuple([size if isinstance(size, int) else None for size in shape])  # it is what is left
         return cls(shape)
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:

@@ -10,6 +10,7 @@ from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding, who
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
+from netdsl.size import Formula, Size
 from netdsl.types import TensorType
 
 WINDOW = (
@@ -155,19 +156,45 @@ class AdaptivePool(Op):
 
     stem: ClassVar[str] = "pool"
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument("size", "extent", "extent", doc="the height and width that come out, one number or one for each axis"),
+        Argument(
+            "size",
+            "extent",
+            "sizes",
+            doc="the height and width that come out, one number or one for each axis; `?` keeps that axis",
+        ),
     )
     example: ClassVar[str] = "7x7"
 
-    size: tuple[int, ...]
+    size: tuple[int | None, ...]
+    """None for an axis that stays as it is."""
 
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_spatial(cls.spellings[0], x)
-        return cls(per_axis(given["size"], len(x.spatial), "size"))
+        sizes: tuple[Size | None, ...] = per_axis(given["size"], len(x.spatial), "size")
+        return cls(tuple([cls.kept(n, size, axis) for n, size, axis in zip(sizes, x.spatial, x.axes[1:])]))
+
+    @classmethod
+    def kept(cls, n: Size | None, size: Size, axis: str) -> int | None:
+        """None where the axis keeps its size. Another open size is refused: windows would depend on it."""
+        if n is None or (isinstance(n, Formula) and n == size):
+            return None
+        if isinstance(n, Formula):
+            raise ShapeFault(
+                "E0308",
+                f"{axis} of {cls.spellings[0]} must be known, or stay as it is, and it is {n}",
+                f"{axis} is {size}",
+                helps=("`?` keeps an axis as it is, as in `1 x ?`", "`GAP` pools over whatever size there is"),
+            )
+        return n
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
-        return TensorType((inputs[0].channels, *self.size))
+        (x,) = inputs
+        return TensorType((x.channels, *self.sizes(x)))
+
+    def sizes(self, x: TensorType) -> tuple[Size, ...]:
+        """What comes out, along each axis."""
+        return tuple([size if n is None else n for n, size in zip(self.size, x.spatial)])
 
     def worked_axes(self, inputs: tuple[TensorType, ...], output: TensorType) -> Iterable[tuple[str, str]]:
         return zip(output.axes[1:], map(str, output.spatial))
@@ -179,14 +206,16 @@ class AdaptivePool(Op):
         """Row i sees ⌊i·W/n⌋ to ⌈(i + 1)·W/n⌉ - 1."""
         rows: list[Sees] = []
         for axis, (size, n) in enumerate(zip(inputs[0].spatial, self.size), 1):
-            if isinstance(size, int):
+            if n is None:
+                rows.append(Taps(axis))
+            elif isinstance(size, int):
                 rows.append(Taps(axis, 1 - n, int(size) - 1, int(size), n))
             else:
                 rows.append(EVERYTHING if n == 1 else UNSURE)
         return ((Taps(0), *rows),)
 
     def describe(self) -> str:
-        return f"to {'x'.join(map(str, self.size))}"
+        return f"to {'x'.join('?' if n is None else str(n) for n in self.size)}"
 
 
 class AdaptiveAvgPool(AdaptivePool):

@@ -134,12 +134,13 @@ def _scale(work: Work, context: Context, value: Value) -> None:
 
 def _adaptive(work: Work, context: Context, value: Value) -> None:
     """Where the size divides that of the input, all windows are of one size, and each value is in one."""
-    op, sizes = value.op, value.inputs[0].type.spatial
+    op, x = value.op, value.inputs[0].type
     assert isinstance(op, pooling.AdaptivePool)
-    if any(concrete(size) % n for size, n in zip(sizes, op.size)):
+    pairs = [(concrete(size), concrete(n)) for size, n in zip(x.spatial, op.sizes(x))]
+    if any(size % n for size, n in pairs):
         context.left("lower", value.name, "its windows are of different sizes")
         return
-    kernel = tuple([concrete(size) // n for size, n in zip(sizes, op.size)])
+    kernel = tuple([size // n for size, n in pairs])
     fused = FusedPool(
         kernel=kernel,
         stride=kernel,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from netdsl.types import TensorType
-from netdsl_torch.code import Code, Hole
+from netdsl_torch.code import Code, Hole, hole, joined
 from netdsl_torch.rules.base import Rule, Types, dims, extent, sides, symmetric
 
 
@@ -48,11 +48,21 @@ def reduce_over_space(method: str) -> Callable[[Any, Types, Sequence[str]], str]
 
 
 def adaptive(kind: str) -> Callable[[Any, Types], Code]:
-    return lambda op, inputs: (
-        f"nn.Adaptive{kind}Pool{dims(inputs[0])}(",
-        *extent(op.size, "output_size"),
-        ")",
-    )
+    def rule(op: Any, inputs: Types) -> Code:
+        if set(op.size) == {None}:
+            return ("nn.Identity()",)
+        return (f"nn.Adaptive{kind}Pool{dims(inputs[0])}(", *_output_size(op.size), ")")
+
+    return rule
+
+
+def _output_size(sizes: Sequence[int | None]) -> Code:
+    """None keeps an axis, in PyTorch as here."""
+    known = tuple([n for n in sizes if n is not None])
+    if len(known) == len(sizes):
+        return extent(known, "output_size")
+    parts: list[Code] = [("None",) if n is None else (hole(n, "output_size"),) for n in sizes]
+    return ("(", *joined(parts), ")")
 
 
 RULES = {
