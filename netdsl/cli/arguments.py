@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         show,
         explain,
         compare,
+        diff,
         draw,
         compile_,
         fmt,
@@ -129,6 +130,22 @@ def compare(commands: Commands) -> None:
     about_nets(command)
 
 
+def diff(commands: Commands) -> None:
+    command = commands.add_parser(
+        "diff",
+        help="what changed between two networks",
+        description="What changed between two networks: structure, shapes, parameters, MACs, and whether the weights "
+        "still fit. Says nothing and exits with 0 where only the text differs, with 1 where the networks do, with 2 "
+        "where one of them cannot be read.",
+    )
+    help_ = "a .net file, `-`, or the name of a shipped network; FILE:NET picks one of several in a file"
+    command.add_argument("old", metavar="A", help=help_)
+    command.add_argument("new", metavar="B", help="likewise")
+    command.add_argument("--depth", type=positive, metavar="N", help="how many levels of blocks to open (all)")
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    about_nets(command)
+
+
 def explain(commands: Commands) -> None:
     command = commands.add_parser(
         "explain",
@@ -150,12 +167,12 @@ def draw(commands: Commands) -> None:
         help="the network as a picture",
         description="Draws the structure of the network as papers do: blocks, repeats, branches, skips, shapes.",
     )
-    a_spec(command, several=True)
+    a_spec(command)
     command.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="the file to write; .svg, .png, .html, .dot, .mmd and .tex pick the format (NAME.svg)",
+        help="the file to write; its suffix picks the format (NAME.svg)",
     )
     command.add_argument(
         "--depth", type=whole, metavar="N", help="how many levels of blocks to open (as many as one page can show)"
@@ -170,11 +187,6 @@ def draw(commands: Commands) -> None:
         help="A4, a slide of 16:9, or one column of any height (portrait)",
     )
     command.add_argument("--width", type=pixels, metavar="PIXELS", help="of the picture, for .svg and .png")
-    command.add_argument(
-        "--tex",
-        choices=("table", "figure", "both"),
-        help="what a .tex file has: the table of the architecture, the picture (both; of several networks the table)",
-    )
     command.add_argument("--force", action="store_true", help="replace a file that `netdsl draw` did not write")
     about_nets(command)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.analysis.cost import macs, params
-from netdsl.draw.elements import values
 from netdsl.draw.words import kind_of
 from netdsl.graph import Graph, Node, bodies, fold, live, total_of
 from netdsl.net import Net
@@ -28,6 +27,11 @@ class Share(Record):
     params: Size
     macs: Size
     values: Size
+
+
+def values(body: Graph[TensorType], node: Node[TensorType]) -> Size:
+    """The numbers that an element puts out, for one sample."""
+    return node.type.plain().elements
 
 
 def shares(net: Net) -> tuple[Share, ...]:
