@@ -22,6 +22,7 @@ from netdsl import Net, UsageError
 from netdsl.draw.html import html_page, page_data
 from netdsl.draw.shares import shares
 from netdsl.draw.structure import structure
+from netdsl.outline import Outline
 from netdsl.size import total
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,7 @@ def test_a_page_holds_every_box_once_and_nothing_from_elsewhere(name: str) -> No
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
     assert len(set(reader.ids)) == len(reader.ids)
     data = json.loads(reader.inline["network"])
-    assert data == page_data(net)
+    assert data == {**page_data(net), "depth": 0}
     root = data["bodies"][data["root"]]
     assert [box["id"] for box in boxes(root)] == [box.id for box in structure(net).boxes]
     for body in data["bodies"]:
@@ -130,9 +131,44 @@ def test_costs_of_a_page_add_up_to_those_of_the_network() -> None:
             found += times * of(box["body"], cost) if "body" in box else box.get(cost, 0)
         return found
 
-    for cost, whole in (("params", net.params), ("macs", net.macs)):
+    for cost, whole in (("params", net.params), ("macs", net.macs), ("values", data["totals"]["values"])):
         assert sum(box.get(cost, 0) for box in boxes(data["bodies"][data["root"]])) == whole
         assert of(data["root"], cost) == whole
+
+
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "googlenet", "mobilenet_v2", "inception_v4"])
+def test_receptive_fields_of_a_page_are_those_of_the_outline(name: str) -> None:
+    """Composed on the way down to each box, as the page does: what the first and the last application see."""
+    net = netdsl.load(name)
+    data = page_data(net)
+    outline = {row.path: row for row in Outline(net).walk(1) if not row.training}
+    known = 0
+    for box in boxes(data["bodies"][data["root"]]):
+        row = outline.get(box["id"])
+        if row is None or box.get("count", 1) > 1:
+            continue
+        reaches = list(row.receptive)
+        if all(reach.whole for reach in reaches):
+            assert box["sees"] == "all"
+        else:
+            assert box["sees"] == [[reach.size, reach.jump] for reach in reaches]
+        known += 1
+        if "inside" in box and box["inside"] != "all":
+            last = [inner["sees"] for inner in boxes(data["bodies"][box["body"]]) if "sees" in inner][-1]
+            if last != "all" and not box.get("steps") and box["sees"] != "all":
+                (wide, step), (size, _) = box["inside"][0], last[0]
+                assert wide + (size - 1) * step <= box["sees"][0][0]
+    assert known >= 3
+
+
+def test_receptive_fields_of_the_lecture() -> None:
+    """AlexNet's last pool sees 195 x 195, that of VGG-16 212 x 212; a box of three convolutions what the third one sees."""
+    for name, pool, size in (("alexnet", "conv5_pool", 195), ("vgg16", "features.pool5", 212)):
+        data = page_data(netdsl.load(name))
+        by_id = {box["id"]: box for box in boxes(data["bodies"][data["root"]])}
+        assert by_id[pool]["sees"] == [[size, 32], [size, 32]]
+    assert by_id["features.conv3.0.conv1"]["count"] == 3
+    assert by_id["features.conv3.0.conv1"]["sees"] == [[40, 4], [40, 4]]
 
 
 def test_the_three_facts_of_the_lecture_are_read_off_alexnet() -> None:
@@ -201,8 +237,11 @@ def test_numbers_and_finding() -> None:
             digits: [0, 999, 1000, 1234567].map(page.digits),
             bytes: [1, 2048, 5000000].map(page.bytes),
             percent: [0, 0.0001, 0.05, 0.5, 0.999, 1].map(page.percent),
-            share: page.share(network, {{macs: network.totals.macs / 4}}, 2, "macs"),
-            open: page.share(network, {{macs: "H*W"}}, 2, "macs"),
+            share: page.share(network, {{macs: network.totals.macs / 4}}, {{applications: 2}}, "macs"),
+            open: page.share(network, {{macs: "H*W"}}, {{applications: 2}}, "macs"),
+            training: page.share(network, {{macs: 5, training: true}}, {{applications: 2}}, "macs"),
+            seen: [page.seen([[3, 1], [3, 2]], [[11, 4], [11, 4]]), page.seen([[3, 1]], []), page.seen("all", []),
+                   page.seen([[3, 1]], null)],
             found: page.foundIn(network, ["3x3"])[network.root],
             none: page.foundIn(network, ["zebra"])[network.root],
         }}));
@@ -216,6 +255,8 @@ def test_numbers_and_finding() -> None:
     assert result["percent"] == ["", "<0.1 %", "5.0 %", "50 %", "99.9 %", "100 %"]
     assert result["share"] == 0.5
     assert result["open"] is None
+    assert result["training"] is None
+    assert result["seen"] == [[[19, 4], [19, 8]], [[3, 1]], "all", None]
     assert result["found"] >= 8
     assert result["none"] == 0
 
@@ -232,6 +273,8 @@ try {
   const block = heads().find((head) => head.getAttribute("aria-expanded") === "false");
   block.click();
   result.opened = [heads().length, block.getAttribute("aria-expanded")];
+  heads()[1].dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+  result.first = text("details");
   block.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
   result.hovered = text("details");
   press(block, "ArrowLeft");
@@ -308,6 +351,13 @@ def test_what_a_box_costs_is_shown(used: dict[str, Any]) -> None:
     assert "64 × 56 × 56" in used["hovered"]
     assert "specs/resnet18.net:" in used["hovered"]
     assert "72 %" in used["shares"]
+
+
+def test_the_formula_and_the_receptive_field_are_shown(used: dict[str, Any]) -> None:
+    """ResNet-18: 11 x 11 after the first pool, and two blocks of two 3x3 convolutions at stride 4: 11 + 4*2*4 = 43."""
+    assert "43 × 43 of the input" in used["hovered"]
+    assert "stride 4" in used["hovered"]
+    assert "H = W = floor((224 - 7 + 2*3)/2) + 1 = 112" in used["first"]
 
 
 def test_finding_theme_and_fitting(used: dict[str, Any]) -> None:

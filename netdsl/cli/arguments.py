@@ -167,12 +167,12 @@ def draw(commands: Commands) -> None:
         help="the network as a picture",
         description="Draws the structure of the network as papers do: blocks, repeats, branches, skips, shapes.",
     )
-    a_spec(command)
+    a_spec(command, several=True)
     command.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="the file to write; its suffix picks the format (NAME.svg)",
+        help="the file to write; .svg, .png, .html, .dot, .mmd and .tex pick the format (NAME.svg)",
     )
     command.add_argument(
         "--depth", type=whole, metavar="N", help="how many levels of blocks to open (as many as one page can show)"
@@ -187,6 +187,11 @@ def draw(commands: Commands) -> None:
         help="A4, a slide of 16:9, or one column of any height (portrait)",
     )
     command.add_argument("--width", type=pixels, metavar="PIXELS", help="of the picture, for .svg and .png")
+    command.add_argument(
+        "--tex",
+        choices=("table", "figure", "both"),
+        help="what a .tex file has: the table of the architecture, the picture (both; of several networks the table)",
+    )
     command.add_argument("--force", action="store_true", help="replace a file that `netdsl draw` did not write")
     about_nets(command)
 

@@ -1,4 +1,4 @@
-"""`netdsl draw`: the network as a picture."""
+"""`netdsl draw`: the network as a picture; several as a table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from netdsl.writing import may_write, write_atomically
 
 def run(args: argparse.Namespace) -> int:
     suffix = known_suffix(Path(args.output).suffix) if args.output is not None else ".svg"
-    net = asked_net(args.spec, args)
-    if net is None:
+    nets = [asked_net(spec, args) for spec in args.specs]
+    found = [net for net in nets if net is not None]
+    if len(found) < len(nets):
         return 1
-    target = Path(args.output) if args.output is not None else Path(f"{net.name}{suffix}")
+    target = Path(args.output) if args.output is not None else Path(f"{found[0].name}{suffix}")
     may_write(target, is_drawing, args.force)
-    write_atomically(target, draw(net, suffix, Asked(args.depth, args.theme, args.page, args.width)))
+    asked = Asked(args.depth, args.theme, args.page, args.width, args.tex)
+    write_atomically(target, draw(found, suffix, asked))
     print(f"wrote {target}")
     return 0

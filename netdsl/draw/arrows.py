@@ -5,11 +5,14 @@ Blocks are opened down to a depth: their boxes then stand in a cluster, and arro
 
 from __future__ import annotations
 
-from netdsl.draw.structure import ENTRY, EXIT, Box, Diagram, Link, Parallel, Series
+from netdsl.draw.sheet import boxes_at
+from netdsl.draw.structure import ENTRY, EXIT, Box, Diagram, Link, Parallel, Series, levels
 from netdsl.options import UsageError
 from netdsl.record import Record
 from netdsl.recursion import deep_recursion
 
+READABLE = 100
+"""So many boxes are read at a glance, where nobody asks for more."""
 MAX_VERTICES = 2000
 """Boxes that such a program lays out in reasonable time."""
 
@@ -51,11 +54,15 @@ class Flow(Record):
     arrows: tuple[Arrow, ...]
 
 
-def flow(diagram: Diagram, depth: int) -> Flow:
+def flow(diagram: Diagram, depth: int | None) -> Flow:
     """The graph of a diagram, with blocks opened down to `depth` levels below it: 0 leaves all closed.
+
+    Without `depth`, as many levels as READABLE boxes allow.
 
     Raises UsageError where it has more than MAX_VERTICES boxes.
     """
+    if depth is None:
+        depth = max((d for d in range(1, levels(diagram) + 1) if boxes_at(diagram, d) <= READABLE), default=0)
     maker = _Maker(diagram.name)
     with deep_recursion():
         contents, _ = maker.diagram(diagram, [], depth)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.draw.arrows import Arrow, Cluster, Flow, Vertex, flow
+from netdsl.draw.formats import MARK
 from netdsl.draw.structure import Box, structure
 from netdsl.draw.theme import FONTS, THEMES, Palette
 from netdsl.net import Net
 
 
-def dot(net: Net, depth: int = 0, theme: str = "light") -> str:
-    """The text of a `.dot` file, with blocks opened down to `depth` levels.
+def dot(net: Net, depth: int | None = None, theme: str = "light") -> str:
+    """The text of a `.dot` file, with blocks opened down to `depth` levels; without it, as far as can be read.
 
     Raises UsageError where that is more than can be laid out.
     """
     drawn, palette = flow(structure(net), depth), THEMES[theme]
     first = f'fontname={quoted(FONTS[0])}, fontsize=11, fontcolor="{palette.text}"'
     lines = [
-        f"// {net.name}, drawn by netdsl. dot -Tsvg FILE shows it.".replace("\n", " "),
+        f"// {MARK}. dot -Tsvg FILE shows it.",
         f"digraph {quoted(net.name)} {{",
         f'  graph [compound=true, newrank=true, bgcolor="{palette.ground}", nodesep=0.3, ranksep=0.3, {first}];',
         f'  node [shape=box, style="filled,rounded", margin="0.15,0.06", {first}];',

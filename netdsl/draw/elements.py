@@ -11,7 +11,7 @@ from netdsl.analysis.cost import Measure
 from netdsl.draw.series import Wire, collapsed, decompose
 from netdsl.draw.structure import Box, Diagram, Parallel, Series, boxes_of
 from netdsl.draw.words import block_title, kind_of, title_of
-from netdsl.graph import Call, Graph, Node, Repeat, Run, join_path
+from netdsl.graph import Call, Graph, Node, Repeat, Run, fold, join_path, total_of
 from netdsl.net import Net
 from netdsl.ops import Op
 from netdsl.options import UsageError
@@ -36,6 +36,7 @@ class Drawer:
     def __init__(self, net: Net) -> None:
         self.net = net
         self.measure = Measure(net.graph)
+        self.values_of = fold(net.graph, values)
         self.made: dict[int, Diagram] = {}
 
     def diagram(self, body: Graph[TensorType]) -> Diagram:
@@ -134,16 +135,18 @@ class Drawer:
         part.add_cost(*self.cost_of(runs))
         return part.box()
 
-    def cost_of(self, runs: list[Run[TensorType]]) -> tuple[int, Size]:
+    def cost_of(self, runs: list[Run[TensorType]]) -> tuple[int, Size, Size]:
         params = 0
         for run in runs:
             each = self.measure.params_of[id(run.call.body)]
             assert isinstance(each, int)
             params += run.count * each
         macs: Size = 0
+        out: Size = 0
         for run in runs:
             macs = macs + run.count * self.measure.macs_of[id(run.call.body)]
-        return params, macs
+            out = out + run.count * self.values_of[id(run.call.body)]
+        return params, macs, out
 
     def in_place(self, repeat: Repeat[TensorType], own: str) -> list[Part]:
         """The parts of `(CONV 64) * 2`, which read best one after the other; none of what is long, or has branches."""
@@ -175,7 +178,7 @@ class Part:
         self.before: list[str] = []
         self.after: list[str] = []
         self.subtitle = ""
-        self.params, self.macs, self.count = 0, 0, 1
+        self.params, self.macs, self.values, self.count = 0, 0, 0, 1
         self.shortcut = self.frozen = False
         self.span: Span | None = None
         self.apart = False
@@ -183,6 +186,7 @@ class Part:
         """Whether nothing is added to it."""
 
     macs: Size
+    values: Size
 
     @classmethod
     def of_input(cls, name: str, shape: str) -> Part:
@@ -195,15 +199,17 @@ class Part:
         part = cls(id, box.title, box.kind, box.body)
         part.shape, part.subtitle, part.count, part.ready = box.shape, box.subtitle, box.count * count, True
         part.params, part.macs, part.place = box.params * count, box.macs * count, box.place
+        part.values = box.values * count
         return part
 
     def costs(self, drawer: Drawer, body: Graph[TensorType], node: Node[TensorType]) -> None:
         self.shape = drawer.net.shape_text(node.type)
         self.place = place_of(node.origin).place
-        self.add_cost(drawer.measure.params(body, node), drawer.measure.macs(body, node))
+        out = total_of(body, node, values, drawer.values_of)
+        self.add_cost(drawer.measure.params(body, node), drawer.measure.macs(body, node), out)
 
-    def add_cost(self, params: int, macs: Size) -> None:
-        self.params, self.macs = self.params + params, self.macs + macs
+    def add_cost(self, params: int, macs: Size, out: Size) -> None:
+        self.params, self.macs, self.values = self.params + params, self.macs + macs, self.values + out
 
     def wiring(self) -> tuple[tuple[int, ...], bool]:
         return self.inputs, self.shortcut
@@ -213,7 +219,8 @@ class Part:
         if before:
             words = f"{before} before, {words} after" if words else f"{before} before"
         return Box(
-            self.id, self.title, self.kind, self.shape, self.params, self.macs, self.subtitle or words, self.label,
+            self.id, self.title, self.kind, self.shape, self.params, self.macs, self.values, self.subtitle or words,
+            self.label,
             self.count, self.body, self.place, False, self.frozen,
         )  # fmt: skip
 
@@ -240,13 +247,18 @@ class Part:
         else:
             self.after.append(other.title)
         self.shape, self.place, self.span = other.shape, other.place, other.span
-        self.add_cost(other.params, other.macs)
+        self.add_cost(other.params, other.macs, other.values)
         self.frozen |= other.frozen
 
 
 def is_chain(diagram: Diagram) -> bool:
     """Whether it is boxes one after the other, and nothing else."""
     return not diagram.links and not any(isinstance(item, Parallel) for item in diagram.series.items)
+
+
+def values(body: Graph[TensorType], node: Node[TensorType]) -> Size:
+    """The numbers that an element puts out, for one sample."""
+    return node.type.plain().elements
 
 
 def fused(parts: list[Part], outputs: list[int]) -> tuple[list[Part], list[int]]:

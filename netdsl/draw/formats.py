@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from netdsl.options import UsageError
@@ -25,36 +25,39 @@ class Asked(Record):
     theme   light, dark, or auto: as the reader's system has it
     page    a key of `sheet.PAGES`: whose proportions the picture has
     width   in pixels
+    tex     what a .tex file has: `table`, `figure` or `both`; None: both of one network, the table of several
     """
 
     depth: int | None = None
     theme: str = "auto"
     page: str = "portrait"
     width: int | None = None
+    tex: str | None = None
 
 
 class Format(Record):
     """How one suffix is written.
 
-    render      the text or the bytes of the file
+    render      the text or the bytes of the file, of all networks
     takes       the options that have a meaning for it, fields of `Asked`
-    comment     how a line says who wrote it, `%s` for what it says; empty where `render` sees to that
+    several     whether several networks go into one file
     """
 
-    render: Callable[[Net, Asked], str | bytes]
+    render: Callable[[Sequence[Net], Asked], str | bytes]
     takes: tuple[str, ...]
-    comment: str = ""
+    several: bool = False
 
 
-def draw(net: Net, suffix: str, asked: Asked) -> str | bytes:
-    """The picture of a network, as the text or the bytes of a file. Raises UsageError."""
+def draw(nets: Sequence[Net], suffix: str, asked: Asked) -> str | bytes:
+    """The picture of a network, as the text or the bytes of a file; of several, one table. Raises UsageError."""
     format = FORMATS[suffix]
+    if len(nets) > 1 and not format.several:
+        raise UsageError(f"a {suffix} file has one network; several stand side by side in a table: -o NAME.tex")
     for name in Asked.fields:
         if getattr(asked, name) != Asked.optional[name] and name not in format.takes:
             those = ", ".join(other for other, it in FORMATS.items() if name in it.takes)
             raise UsageError(f"--{name} has no meaning for {suffix}; it goes with {those}")
-    found = format.render(net, asked)
-    return f"{format.comment % MARK}\n{found}" if format.comment and isinstance(found, str) else found
+    return format.render(nets, asked)
 
 
 def known_suffix(suffix: str) -> str:
@@ -81,46 +84,56 @@ def _picture(net: Net, asked: Asked) -> Picture:
     return picture(structure(net), asked.depth, asked.page)
 
 
-def _svg(net: Net, asked: Asked) -> str:
+def _svg(nets: Sequence[Net], asked: Asked) -> str:
     from netdsl.draw.svg import svg
 
-    return svg(_picture(net, asked), asked.theme, asked.width)
+    return svg(_picture(nets[0], asked), asked.theme, asked.width)
 
 
-def _png(net: Net, asked: Asked) -> bytes:
+def _png(nets: Sequence[Net], asked: Asked) -> bytes:
     from netdsl.draw.png import png
 
-    return png(_picture(net, asked), asked.theme, asked.width)
+    return png(_picture(nets[0], asked), asked.theme, asked.width)
 
 
-def _html(net: Net, asked: Asked) -> str:
+def _html(nets: Sequence[Net], asked: Asked) -> str:
     from netdsl.draw.html import html_page
 
-    start, end, rest = html_page(net).partition("<head>")
-    return f"{start}{end}\n<!-- {MARK} -->{rest}"
+    return html_page(nets[0], asked.theme, asked.depth or 0)
 
 
-def _dot(net: Net, asked: Asked) -> str:
+def _dot(nets: Sequence[Net], asked: Asked) -> str:
     from netdsl.draw.dot import dot
 
-    return dot(net, asked.depth or 0, _ground(asked))
+    return dot(nets[0], asked.depth, _ground(asked))
 
 
-def _mermaid(net: Net, asked: Asked) -> str:
+def _mermaid(nets: Sequence[Net], asked: Asked) -> str:
     from netdsl.draw.mermaid import mermaid
 
-    return mermaid(net, asked.depth or 0, _ground(asked))
+    return mermaid(nets[0], asked.depth, _ground(asked))
+
+
+def _tex(nets: Sequence[Net], asked: Asked) -> str:
+    from netdsl.draw.tex import tex
+
+    wanted = asked.tex or ("both" if len(nets) == 1 else "table")
+    tables = nets if wanted != "figure" else []
+    pictures = [_picture(net, asked) for net in nets] if wanted != "table" else []
+    return tex(tables, pictures, _ground(asked))
 
 
 def _ground(asked: Asked) -> str:
+    """Formats that know no reader's system are light."""
     return "light" if asked.theme == "auto" else asked.theme
 
 
 FORMATS: dict[str, Format] = {
     ".svg": Format(_svg, ("depth", "theme", "page", "width")),
     ".png": Format(_png, ("depth", "theme", "page", "width")),
-    ".html": Format(_html, ()),
+    ".html": Format(_html, ("depth", "theme")),
     ".dot": Format(_dot, ("depth", "theme")),
-    ".mmd": Format(_mermaid, ("depth", "theme"), "%%%% %s"),
+    ".mmd": Format(_mermaid, ("depth", "theme")),
+    ".tex": Format(_tex, ("depth", "theme", "page", "tex"), several=True),
 }
 """What writes each format."""

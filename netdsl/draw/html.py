@@ -13,6 +13,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from netdsl.draw.facts import Fact, Sight, facts
+from netdsl.draw.formats import MARK
 from netdsl.draw.shares import shares
 from netdsl.draw.structure import Box, Diagram, Link, Parallel, Series, structure
 from netdsl.draw.theme import DARK, KINDS, LIGHT, Palette
@@ -26,16 +28,21 @@ MAX_BOXES = 20_000
 """Different boxes that a page holds: with more, a browser is slow to read it."""
 
 
-def html_page(net: Net) -> str:
-    """The page of a network. Raises UsageError where it has more different elements than a page holds."""
+def html_page(net: Net, theme: str = "auto", depth: int = 0) -> str:
+    """The page of a network, with `depth` levels of blocks open at first; `theme` is light, dark or auto.
+
+    Raises UsageError where it has more different elements than a page holds.
+    """
     from netdsl import __version__
 
     style = f"\n{_variables()}\n\n{_asset('page.css')}"
     script = f"\n{_asset('page.js')}"
     with deep_recursion():
-        data = _json(page_data(net))
+        data = _json({**page_data(net), "depth": depth})
     parts = {
         "POLICY": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; base-uri 'none'",
+        "MARK": MARK,
+        "THEME": theme,
         "VERSION": __version__,
         "TITLE": escape(net.name),
         "TOTALS": escape(_totals(net)),
@@ -58,7 +65,7 @@ def page_data(net: Net) -> dict[str, Any]:
             "`netdsl show --depth 2` is a table of it"
         )
     index = {id(each): i for i, each in enumerate(diagrams)}
-    kinds = shares(net)
+    kinds, maker = shares(net), _Maker(net, diagram, index)
     return {
         "name": net.name,
         "totals": {"params": net.params, "macs": _cost(net.macs), "values": _cost(total(k.values for k in kinds))},
@@ -67,7 +74,7 @@ def page_data(net: Net) -> dict[str, Any]:
         ],
         "kinds": KINDS,
         "notes": limits(net) if net.constraints else [],
-        "bodies": [_body(net, each, index) for each in diagrams],
+        "bodies": [maker.body(each) for each in diagrams],
         "root": index[id(diagram)],
     }
 
@@ -88,52 +95,74 @@ def _diagrams(diagram: Diagram) -> list[Diagram]:
     return list(done.values())
 
 
-def _body(net: Net, diagram: Diagram, index: dict[int, int]) -> dict[str, Any]:
-    body: dict[str, Any] = {"name": diagram.name, **_series(net, diagram.series, index)}
-    if diagram.links:
-        body["links"] = [_link(net, link, index) for link in diagram.links]
-    return body
+class _Maker:
+    """What the page says of bodies: `index` has the place of each diagram."""
+
+    def __init__(self, net: Net, diagram: Diagram, index: dict[int, int]) -> None:
+        self.net, self.index = net, index
+        self.facts = facts(net, diagram)
+
+    def body(self, diagram: Diagram) -> dict[str, Any]:
+        body: dict[str, Any] = {"name": diagram.name, **self.series(diagram, diagram.series)}
+        if diagram.links:
+            body["links"] = [self.link(diagram, link) for link in diagram.links]
+        return body
+
+    def series(self, diagram: Diagram, series: Series) -> dict[str, Any]:
+        items = [
+            self.box(diagram, item) if isinstance(item, Box) else self.parallel(diagram, item) for item in series.items
+        ]
+        given: dict[str, Any] = {"items": items, "breaks": sorted(series.breaks), "count": series.count}
+        return _without(given, {"breaks": [], "count": 1})
+
+    def parallel(self, diagram: Diagram, item: Parallel) -> dict[str, Any]:
+        branches = [self.series(diagram, branch) for branch in item.branches]
+        return {"branches": branches, "join": self.box(diagram, item.join) if item.join is not None else None}
+
+    def link(self, diagram: Diagram, link: Link) -> dict[str, Any]:
+        given = {
+            "kind": link.kind,
+            "from": link.source,
+            "to": link.target,
+            "via": self.series(diagram, link.via) if link.via is not None else None,
+            "label": link.label,
+            "training": link.training,
+        }
+        return _without(given, {"via": None, "label": "", "training": False})
+
+    def box(self, diagram: Diagram, box: Box) -> dict[str, Any]:
+        fact = self.facts.get((id(diagram), box.id), Fact())
+        given = {
+            "id": box.id,
+            "label": box.label,
+            "title": box.title,
+            "sub": box.subtitle,
+            "kind": box.kind,
+            "shape": _times(box.shape),
+            "input": _times(fact.input),
+            "params": box.params,
+            "macs": _cost(self.net.shown(box.macs)),
+            "values": _cost(self.net.shown(box.values)),
+            "count": box.count,
+            "steps": box.holds_steps,
+            "body": self.index[id(box.body)] if box.body is not None else None,
+            "sees": _sight(fact.sees),
+            "inside": _sight(fact.inside),
+            "worked": fact.worked,
+            "at": box.place,
+            "training": box.training,
+            "frozen": box.frozen,
+        }
+        usual = {"count": 1, "body": None, "training": False, "frozen": False, "steps": False}
+        bare = dict.fromkeys(("label", "sub", "input", "worked", "at"), "")
+        return _without(
+            given, {**usual, **bare, **dict.fromkeys(("params", "macs", "values"), 0), "sees": [], "inside": []}
+        )
 
 
-def _series(net: Net, series: Series, index: dict[int, int]) -> dict[str, Any]:
-    items = [_box(net, item, index) if isinstance(item, Box) else _parallel(net, item, index) for item in series.items]
-    given: dict[str, Any] = {"items": items, "breaks": sorted(series.breaks), "count": series.count}
-    return _without(given, {"breaks": [], "count": 1})
-
-
-def _parallel(net: Net, item: Parallel, index: dict[int, int]) -> dict[str, Any]:
-    branches = [_series(net, branch, index) for branch in item.branches]
-    return {"branches": branches, "join": _box(net, item.join, index) if item.join is not None else None}
-
-
-def _link(net: Net, link: Link, index: dict[int, int]) -> dict[str, Any]:
-    via = _series(net, link.via, index) if link.via is not None else None
-    given = {
-        "kind": link.kind, "from": link.source, "to": link.target, "via": via, "label": link.label,
-        "training": link.training,
-    }  # fmt: skip
-    return _without(given, {"via": None, "label": "", "training": False})
-
-
-def _box(net: Net, box: Box, index: dict[int, int]) -> dict[str, Any]:
-    given = {
-        "id": box.id,
-        "label": box.label,
-        "title": box.title,
-        "sub": box.subtitle,
-        "kind": box.kind,
-        "shape": _times(box.shape),
-        "params": box.params,
-        "macs": _cost(net.shown(box.macs)),
-        "count": box.count,
-        "steps": box.holds_steps,
-        "body": index[id(box.body)] if box.body is not None else None,
-        "at": box.place,
-        "training": box.training,
-        "frozen": box.frozen,
-    }
-    empty = {"label": "", "sub": "", "params": 0, "macs": 0, "count": 1, "steps": False, "body": None, "at": ""}
-    return _without(given, {**empty, "training": False, "frozen": False})
+def _sight(sight: Sight) -> str | list[list[float]]:
+    """Rows and stride of each axis."""
+    return sight if isinstance(sight, str) else [[size, float(jump) if jump % 1 else int(jump)] for size, jump in sight]
 
 
 def _without(given: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netdsl.draw.arrows import Arrow, Cluster, Flow, Vertex, flow
 from netdsl.draw.dot import heading, lines_of
+from netdsl.draw.formats import MARK
 from netdsl.draw.structure import structure
 from netdsl.draw.theme import THEMES, Palette
 from netdsl.net import Net
@@ -16,13 +17,14 @@ MAX_CHARACTERS = 50_000
 """More than these Mermaid refuses, where its settings are the usual ones: `maxEdges`, `maxTextSize`."""
 
 
-def mermaid(net: Net, depth: int = 0, theme: str = "light") -> str:
-    """The text of a `.mmd` file, with blocks opened down to `depth` levels.
+def mermaid(net: Net, depth: int | None = None, theme: str = "light") -> str:
+    """The text of a `.mmd` file, with blocks opened down to `depth` levels; without it, as far as can be read.
 
     Raises UsageError where Mermaid would refuse it.
     """
     drawn, palette = flow(structure(net), depth), THEMES[theme]
     lines = [
+        f"%% {MARK}",
         "flowchart TB",
         *_contents(drawn.contents, "  "),
         *_arrows(drawn),
@@ -30,7 +32,7 @@ def mermaid(net: Net, depth: int = 0, theme: str = "light") -> str:
     ]
     text = "\n".join(lines) + "\n"
     if len(drawn.arrows) > MAX_ARROWS or len(text) > MAX_CHARACTERS:
-        advice = "a smaller --depth shows fewer" if depth else "draw it as .dot"
+        advice = "a smaller --depth shows fewer" if depth else "`.dot` has no such limit"
         raise UsageError(
             f"Mermaid draws at most {MAX_ARROWS} arrows and {MAX_CHARACTERS:,} characters, {net.name} has "
             f"{len(drawn.arrows):,} and {len(text):,}: {advice}"

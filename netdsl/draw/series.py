@@ -358,7 +358,7 @@ class _Collapse:
 
 
 def _with_cost(box: Box, other: Box) -> Box:
-    return box.replace(params=box.params + other.params, macs=box.macs + other.macs)
+    return box.replace(params=box.params + other.params, macs=box.macs + other.macs, values=box.values + other.values)
 
 
 def _summed(a: Series, b: Series) -> Series:

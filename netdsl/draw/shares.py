@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.analysis.cost import macs, params
+from netdsl.draw.elements import values
 from netdsl.draw.words import kind_of
 from netdsl.graph import Graph, Node, bodies, fold, live, total_of
 from netdsl.net import Net
@@ -27,11 +28,6 @@ class Share(Record):
     params: Size
     macs: Size
     values: Size
-
-
-def values(body: Graph[TensorType], node: Node[TensorType]) -> Size:
-    """The numbers that an element puts out, for one sample."""
-    return node.type.plain().elements
 
 
 def shares(net: Net) -> tuple[Share, ...]:

@@ -50,6 +50,8 @@ class Box(Record):
     shape: str
     params: int = 0
     macs: Size = 0
+    values: Size = 0
+    """The numbers that its elements put out, for one sample: with their sizes, what activations take."""
     subtitle: str = ""
     label: str = ""
     count: int = 1

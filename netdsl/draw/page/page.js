@@ -5,6 +5,7 @@
 //             {branches: [body …], join: box or null}   side by side; an empty branch passes the value on
 //   link      {kind, from, to, via: body, label}        beside the items, from one box to another ("" is the entry, the exit)
 // Costs of a box are those of all its `count`; they are formulas where sizes are open, and left out where they are 0.
+// `sees` is what its output sees of the body's input, `inside` what the input of its own body does.
 
 const MAX_BOXES = 4000;
 const BYTES = 4;  // of a value, in single precision
@@ -35,11 +36,28 @@ function percent(share) {
   return (100 * share).toFixed(share < 0.0995 || share > 0.9949 && share < 1 ? 1 : 0) + " %";
 }
 
-/** The share of the whole that a box has, in all applications of the body it stands in; null where it is no number. */
-function share(network, item, applications, cost) {
+/**
+ * The share of the whole that a box has, in all applications of the body it stands in; null where it is no number. What only
+ * training has is no part of the work: the whole is that of inference, but for parameters.
+ */
+function share(network, item, context, cost) {
+  if ((item.training || context.training) && cost !== "params") return null;
   const of = item[cost] ?? 0, all = network.totals[cost];
   if (typeof of !== "number" || typeof all !== "number" || all === 0) return null;
-  return of * applications / all;
+  return of * context.applications / all;
+}
+
+/**
+ * What a place sees of the network's input, from what it sees of its body's (`sight`) and what the body's input sees (`before`):
+ * rows and stride on each axis, or "all"; null where that is not known. Araujo et al. 2019, eq. 2.
+ */
+function seen(sight, before) {
+  if (!sight || !before) return null;
+  if (sight === "all" || before === "all") return "all";
+  return sight.map(([size, stride], axis) => {
+    const [wide, step] = before[axis] || [1, 1];
+    return [wide + (size - 1) * step, step * stride];
+  });
 }
 
 // --- finding -------------------------------------------------------------------------------------------------
@@ -89,7 +107,7 @@ class Drawing {
     this.words = [];
     this.scale = 1;
     this.shown = 0;
-    drawing.append(this.body(network.root, {applications: 1, path: ""}));
+    drawing.append(this.body(network.root, {applications: 1, path: "", inside: []}));
     this.about(null);
   }
 
@@ -157,7 +175,8 @@ class Drawing {
     const {item, context, box} = this.of.get(head);
     if (item.body == null || (head.getAttribute("aria-expanded") === "true") === opened) return;
     if (opened && !box.inside) {
-      const inside = {applications: context.applications * (item.steps ? 1 : item.count || 1), path: this.path(head)};
+      const inside = {applications: context.applications * (item.steps ? 1 : item.count || 1), path: this.path(head), training: item.training || context.training,
+                      inside: item.inside && seen(item.inside, context.inside)};
       const body = this.body(item.body, inside);
       body.prepend(make("div", "wire arrow"));
       body.append(make("div", "wire"));
@@ -169,12 +188,17 @@ class Drawing {
     head.setAttribute("aria-expanded", String(opened));
   }
 
-  openAll() {
-    const waiting = [...this.drawing.querySelectorAll(".head[aria-expanded]")];
-    while (waiting.length && this.shown < MAX_BOXES) {
-      const head = waiting.shift();
-      this.open(head, true);
-      waiting.push(...this.of.get(head).box.inside.querySelectorAll(":scope .head[aria-expanded=false]"));
+  /** Opens every block down to a depth, as far as a browser stays quick. */
+  openAll(depth = Infinity) {
+    let waiting = depth > 0 ? [...this.drawing.querySelectorAll(".head[aria-expanded]")] : [];
+    for (let level = 1; waiting.length && this.shown < MAX_BOXES; level++) {
+      const inner = [];
+      while (waiting.length && this.shown < MAX_BOXES) {
+        const head = waiting.shift();
+        this.open(head, true);
+        if (level < depth) inner.push(...this.of.get(head).box.inside.querySelectorAll(".head[aria-expanded=false]"));
+      }
+      waiting = waiting.concat(inner);
     }
     this.say(waiting.length ? `${digits(this.shown)} boxes are open; open the others one by one.` : "");
     this.settle();
@@ -196,7 +220,7 @@ class Drawing {
 
   paint(head) {
     const {item, context, box} = this.of.get(head), kind = this.colour === "kind";
-    const part = kind ? null : share(this.network, item, context.applications, this.colour);
+    const part = kind ? null : share(this.network, item, context, this.colour);
     const strength = Math.round(100 * Math.sqrt(Math.min(part || 0, 1)));
     head.querySelector(".share").textContent = part == null ? "" : percent(part);
     box.style.setProperty("--fill", kind ? `var(--${item.kind}-fill)` : `color-mix(in srgb, var(--hot) ${Math.round(0.6 * strength)}%, var(--frame))`);
@@ -263,20 +287,23 @@ class Drawing {
     const rows = make("dl"), add = (name, value, ...notes) => {
       rows.append(make("dt", "", name), make("dd", "", String(value), ...notes.filter(Boolean).map((note) => make("small", "", note))));
     };
+    if (item.input) add("input", item.input);
     if (item.shape) add("output", item.shape);
     for (const [cost, label] of Object.entries(COSTS)) {
       const value = item[cost];
       if (!value) continue;
-      const number = typeof value === "number", part = share(this.network, item, context.applications, cost);
+      const number = typeof value === "number", part = share(this.network, item, context, cost);
       add(label, written(cost, number ? value * context.applications : value), part == null ? "" : `${percent(part)} of the network`,
         number && times > 1 && value % (item.count || 1) === 0 ? `${digits(times)} × ${digits(value / (item.count || 1))}` : "");
     }
-    for (const [name, value] of item.facts || []) add(name, value);
+    const sees = seen(item.sees, context.inside);
+    if (sees) add("sees", sees === "all" ? "the whole input" : `${sees.map(([size]) => size).join(" × ")} of the input`,
+      sees === "all" ? "" : `stride ${[...new Set(sees.map(([, stride]) => stride))].join(" × ")}`);
     if (item.at) add("written in", item.at);
     if (item.training) add("", "in training only");
     if (item.frozen) add("", "frozen");
     this.details.append(make("h2", "", item.title), make("p", "", [this.path(head), item.sub].filter(Boolean).join(" · ")), rows);
-    if (item.formula) this.details.append(make("h3", "", "Worked out"), make("pre", "", item.formula));
+    if (item.worked) this.details.append(make("h3", "", "Worked out"), make("pre", "", item.worked));
   }
 
   overview() {
@@ -479,8 +506,9 @@ function start() {
     else by(keys[event.key]).click();
   });
   window.addEventListener("resize", () => drawing.settle());
-  drawing.settle();
+  by("theme").textContent = "Theme: " + document.documentElement.dataset.theme;
+  drawing.openAll(network.depth);
 }
 
 if (typeof document !== "undefined") start();
-else module.exports = {digits, bytes, written, percent, share, boxes, matches, foundIn};
+else module.exports = {digits, bytes, written, percent, share, seen, boxes, matches, foundIn};
