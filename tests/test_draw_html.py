@@ -287,6 +287,11 @@ try {
   result.all_folded = heads().length;
   document.getElementById("unfold").click();
   result.all = heads().length;
+  document.getElementById("fold").click();
+  location.hash = "#conv3/residual2/conv1";
+  window.dispatchEvent(new HashChangeEvent("hashchange"));
+  result.linked = [text("details"), document.querySelector(".chosen").textContent];
+  document.getElementById("unfold").click();
   result.arcs = document.querySelectorAll(".arcs path").length;
   const search = document.getElementById("search");
   search.value = "3x3";
@@ -358,6 +363,11 @@ def test_the_formula_and_the_receptive_field_are_shown(used: dict[str, Any]) -> 
     assert "43 × 43 of the input" in used["hovered"]
     assert "stride 4" in used["hovered"]
     assert "H = W = floor((224 - 7 + 2*3)/2) + 1 = 112" in used["first"]
+
+
+def test_an_address_leads_to_a_box(used: dict[str, Any]) -> None:
+    assert "conv3/residual2/conv1" in used["linked"][0]
+    assert "CONV 128 3×3" in used["linked"][1]
 
 
 def test_finding_theme_and_fitting(used: dict[str, Any]) -> None:

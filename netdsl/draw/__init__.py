@@ -13,6 +13,11 @@
 | `picture.py`    | what stands on the page, before any format                                      |
 | `metrics.py`    | how wide is a text                                                              |
 | `svg.py`, `png.py` | how is a picture written                                                     |
+| `html.py`, `page/` | what does the page say that unfolds; what does a browser do with it          |
+| `facts.py`, `shares.py` | what is there to say of a box; where do a network's costs go            |
+| `arrows.py`     | which arrow leads from which box to which, for `dot.py` and `mermaid.py`        |
+| `stages.py`     | which rows has the table of a paper; `textable.py`: how does LaTeX set it       |
+| `tex.py`, `textext.py` | what does a paper get; how is a text written in LaTeX                    |
 """
 
 from __future__ import annotations

@@ -48,8 +48,9 @@ class Format(Record):
     several: bool = False
 
 
-def draw(nets: Sequence[Net], suffix: str, asked: Asked) -> str | bytes:
+def draw(net: Net | Sequence[Net], suffix: str, asked: Asked) -> str | bytes:
     """The picture of a network, as the text or the bytes of a file; of several, one table. Raises UsageError."""
+    nets = net if isinstance(net, Sequence) else [net]
     format = FORMATS[suffix]
     if len(nets) > 1 and not format.several:
         raise UsageError(f"a {suffix} file has one network; several stand side by side in a table: -o NAME.tex")

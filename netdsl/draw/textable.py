@@ -67,17 +67,18 @@ def _scaled(wide: int, high: int) -> tuple[list[str], str]:
 
 
 def _rows(lines: Sequence[Line]) -> Iterator[str]:
-    last = ""
+    last, high = "", False
     for line in lines:
         training = any(stage.training for stage in line.cells if stage)
         name = escaped(line.name) + (" (training)" if training else "")
         cells = [_cell(stage) for stage in line.cells]
         if len(cells) > 1 and len(set(cells)) == 1:
             cells = [rf"\multicolumn{{{len(cells)}}}{{c}}{{{cells[0]}}}"]
-        yield _row("" if name == last else name, size_text(line.size), cells)
-        if any("bmatrix" in cell or "tabular" in cell for cell in cells):
+        tall = any("bmatrix" in cell or "tabular" in cell for cell in cells)
+        if last and (tall or high):
             yield r"    \addlinespace"
-        last = name
+        yield _row("" if name == last else name, size_text(line.size), cells)
+        last, high = name, tall
 
 
 def _row(name: str, size: str, cells: Sequence[str]) -> str:

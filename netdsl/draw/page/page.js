@@ -92,6 +92,11 @@ function foundIn(network, words) {
 
 // --- drawing -------------------------------------------------------------------------------------------------
 
+/** `3x3` as papers write it. */
+function crossed(text) {
+  return text.replace(/(\d)x(?=\d)/g, "$1×");
+}
+
 function make(tag, className, ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -156,7 +161,7 @@ class Drawing {
     head.type = "button";
     head.append(
       make("span", "first", item.label ? make("span", "label", item.label) : null, before ? make("span", "sub", item.sub) : null,
-        make("span", "title", item.title.replace(/(\d)x(?=\d)/g, "$1×")), item.sub && !before ? make("span", "sub", item.sub) : null,
+        make("span", "title", crossed(item.title)), item.sub && !before ? make("span", "sub", item.sub) : null,
         item.count > 1 ? make("span", "count", "× " + digits(item.count)) : null),
       make("span", "second", make("span", "shape", item.shape), make("span", "share")));
     box.classList.toggle("joins", item.kind === "join" && !item.sub);
@@ -302,7 +307,7 @@ class Drawing {
     if (item.at) add("written in", item.at);
     if (item.training) add("", "in training only");
     if (item.frozen) add("", "frozen");
-    this.details.append(make("h2", "", item.title), make("p", "", [this.path(head), item.sub].filter(Boolean).join(" · ")), rows);
+    this.details.append(make("h2", "", crossed(item.title)), make("p", "", [this.path(head), item.sub].filter(Boolean).join(" · ")), rows);
     if (item.worked) this.details.append(make("h3", "", "Worked out"), make("pre", "", item.worked));
   }
 
@@ -444,6 +449,21 @@ class Drawing {
     this.zoom(Math.min(wide, high, 1));
   }
 
+  /** Opens the blocks on the way to a box, and goes there: `conv3/residual1/conv2`. */
+  goTo(path) {
+    const ids = path.split("/");
+    let found = null;
+    for (let i = 1; i <= ids.length; i++) {
+      const at = ids.slice(0, i).join("/");
+      found = [...this.drawing.querySelectorAll(".head")].find((head) => this.path(head) === at);
+      if (!found) return this.say(`There is no box ${at}.`);
+      if (i < ids.length) this.open(found, true);
+    }
+    this.settle();
+    found.scrollIntoView({block: "center", inline: "center"});
+    this.about(found);
+  }
+
   /** The head `steps` after this one among those that can be seen. */
   neighbour(head, steps) {
     const heads = [...this.drawing.querySelectorAll(".head")].filter((other) => other.offsetParent);
@@ -507,7 +527,11 @@ function start() {
   });
   window.addEventListener("resize", () => drawing.settle());
   by("theme").textContent = "Theme: " + document.documentElement.dataset.theme;
+  drawing.colourBy(document.querySelector("#colouring :checked").value);  // a browser may remember what was chosen
   drawing.openAll(network.depth);
+  const follow = () => { if (location.hash.length > 1) drawing.goTo(decodeURIComponent(location.hash.slice(1))); };
+  window.addEventListener("hashchange", follow);
+  follow();
 }
 
 if (typeof document !== "undefined") start();
