@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import netdsl
 from netdsl import SpecError
 from netdsl.graph import Layer
-from netdsl.ops import OPS
+from netdsl.ops import OPS, Op
 from netdsl.ops.base import axis_index, need_spatial, per_axis
 from netdsl.ops.convolution import check_groups
 from netdsl.ops.window import arithmetic, count, divides, same_padding, windows
@@ -806,3 +806,34 @@ def test_a_plain_type_forgets_how_its_sizes_were_computed() -> None:
     traced = TensorType((Traced(64, symbol("c")), H, 7))
     assert [type(size) for size in traced.plain().shape] == [int, type(H), int]
     assert traced.plain() == traced
+
+
+# --- attributes in tables ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("CONV 8", "3x3"),
+        ("CONV 8 1x1 init=he bias_init=0.5", "1x1 init=he bias_init=0.5"),
+        ("UPSAMPLE 2", "x2"),
+        ("UPSAMPLE 2 bilinear align_corners", "x2 bilinear align_corners"),
+        ("AVGPOOL 3x3 /1 same exclude_pad", "3x3 /1 exclude_pad"),
+        ("PRELU", ""),
+        ("PRELU 0.5", "initial=0.5"),
+        ("PRELU shared 0.1", "shared initial=0.1"),
+        ("LEAKY_RELU 0.2", "slope=0.2"),
+        ("BN eps=1e-3 momentum=0.01", "eps=0.001 momentum=0.01"),
+        ("IN affine eps=1e-3", "affine eps=0.001"),
+        ("LRN n=3 k=1", "n=3 k=1"),
+        ("DROPOUT", "p=0.5"),
+        ("PAD 1 reflect", "1 reflect"),
+        ("FLATTEN spatial -> RNN 8 relu nobias", "nobias relu"),
+        ("FLATTEN spatial -> LSTM 8 layers=2 bidirectional dropout=0.1 last", "x2 bidirectional last dropout=0.1"),
+        ("FLATTEN spatial -> ATTENTION 2 causal nobias dropout=0.1", "2 heads causal dropout=0.1 nobias"),
+    ],
+)
+def test_tables_show_what_is_not_as_by_default(line: str, said: str) -> None:
+    op = netdsl.loads(f"input 8 x 16 x 16\n{line}\n").graph.nodes[-1].op
+    assert isinstance(op, Op)
+    assert op.details() == said

@@ -190,7 +190,7 @@ class _Explainer:
         return Step(
             element.name,
             op.name,
-            f"{op.name} {op.describe()}".strip(),
+            f"{op.name} {op.details()}".strip(),
             count,
             self.place(_whole_origin(element.frame, element.index)),
             tuple(self.neighbour(*self.resolved(element.frame, v)) for v in node.inputs),

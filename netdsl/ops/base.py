@@ -123,8 +123,29 @@ class Op(Record):
         return tuple([(UNSURE,) * x.rank for x in inputs])
 
     def describe(self) -> str:
-        """The attributes in a few words, for tables."""
+        """The attributes that matter most in a few words, for drawings."""
         return ""
+
+    def details(self) -> str:
+        """`describe`, and all else that is not as by default, for tables: `x2 bilinear align_corners`."""
+        said = self.describe()
+        words = [said] if said else []
+        for name, default in self.optional.items():
+            value = getattr(self, name)
+            if value != default and self.replace(**{name: default}).describe() == said:
+                words.append(self.worded(name, value))
+        return " ".join(words)
+
+    @classmethod
+    def worded(cls, name: str, value: object) -> str:
+        """An attribute that is not as by default, as people write it: `exclude_pad`, `bias_init=1`."""
+        words = [a for a in cls.arguments if a.name == name and a.form == "word"]
+        if isinstance(value, bool):
+            others = [word for argument in words for word in argument.words if word != argument.default]
+            return others[0] if others else name if value else f"no {name}"
+        if words:
+            return str(value)
+        return f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value}"
 
     def worked(self, inputs: tuple[TensorType, ...], output: TensorType) -> Worked:
         """The formulas with the numbers of this input put in, as one works them by hand."""
