@@ -58,14 +58,16 @@ def check_source(
     elaborated, faults = elaborate(program, net or program.own_nets[-1], options or Options())
     faults = in_order([*loader.faults, *faults], source)
     graph = check(elaborated, faults)
-    if graph is not None and elaborated is not None and elaborated.budgets:
-        from netdsl.analysis.budget import over_budget
-
-        faults = in_order([*faults, *over_budget(graph, elaborated)], source)
-        graph = check(elaborated, faults)
     if graph is None or elaborated is None:
         return None, faults
-    return Checked(graph, elaborated, source, program, options or Options(), tuple(faults)), faults
+    checked = Checked(graph, elaborated, source, program, options or Options(), tuple(faults))
+    if elaborated.budgets:
+        from netdsl.analysis.budget import over_budget
+
+        over = over_budget(checked)
+        if over:
+            return None, in_order([*faults, *over], source)
+    return checked, faults
 
 
 @collection_paused()

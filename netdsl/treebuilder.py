@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -12,6 +11,7 @@ from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, Help, Label, Repair, diagnose
 from netdsl.ops import BY_FLAG, BY_SPELLING
 from netdsl.source import Source, Span
+from netdsl.units import UNITS
 
 MAX_DIGITS = 18
 """Numbers may have this many digits, before and after the point together."""
@@ -112,8 +112,8 @@ class TreeBuilder:
 
     def amount(self, c: list[Any]) -> t.Amount:
         span = self.span(c[0], c[0])
-        digits, unit = re.fullmatch(r"([\d_.]+)(\D*)", str(c[0])).groups()  # type: ignore[union-attr]
-        return t.Amount(span, self.value(digits.replace("_", ""), span), unit)
+        digits = str(c[0]).rstrip("".join(UNITS))
+        return t.Amount(span, self.value(digits.replace("_", ""), span), str(c[0])[len(digits) :])
 
     def string(self, c: list[Any]) -> t.Text:
         return t.Text(self.span(c[0], c[0]), str(c[0])[1:-1])
