@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import netdsl
+from netdsl.draw import elements
 from netdsl.draw.series import Wire, decompose
 from netdsl.draw.structure import ENTRY, Box, Diagram, Link, Parallel, Series, levels, structure
 from netdsl.draw.theme import KINDS, THEMES, contrast
@@ -171,9 +172,10 @@ def test_a_thousand_blocks_are_few_boxes() -> None:
     assert sum(box.count for box in drawn.boxes) > 200
 
 
-def test_too_much_for_a_picture() -> None:
-    lines = "\n".join(f"CONV {8 + i % 2}" for i in range(20_100))
-    with pytest.raises(UsageError, match="too many for a picture"):
+def test_too_much_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "MAX_ELEMENTS", 100)
+    lines = "\n".join(f"CONV {8 + i % 2}" for i in range(110))
+    with pytest.raises(UsageError, match="more than 100 elements that are not repeats: too many for a picture"):
         structure(netdsl.loads(f"input 3 x 8 x 8\n{lines}"))
 
 

@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import netdsl
+from netdsl.draw import sheet
 from netdsl.draw.formats import FORMATS, draw
 from netdsl.draw.metrics import BOLD, clipped, text_width
 from netdsl.draw.picture import Picture, Shape, Words
 from netdsl.draw.sheet import PAGES, boxes_at, picture
 from netdsl.draw.structure import levels, structure
 from netdsl.draw.svg import svg
+from netdsl.draw.ushape import u_of
 from netdsl.options import UsageError
 from tests.strategies import Program, programs, share
 
@@ -111,6 +113,36 @@ def test_a_page_has_its_proportions() -> None:
     assert 0.3 < wide.height / wide.width < 0.9
 
 
+U_SHAPED = """input 3 x 32 x 32
+a = CONV 8
+b = POOL -> CONV 16 -> CONV 20
+POOL -> CONV 32
+UPSAMPLE 2 -> (identity | b) -> CONV 16
+UPSAMPLE 2 -> (identity | a) -> CONV 8
+score = CONV 2 1x1
+"""
+
+
+@pytest.mark.parametrize("text", [U_SHAPED, U_SHAPED.replace("UPSAMPLE 2 ->", "UPSAMPLE 2 -> CONV 9 -> CONV 10 ->")])
+def test_a_u_goes_down_on_the_left_and_up_on_the_right(text: str) -> None:
+    drawn = picture(structure(netdsl.loads(text)))
+    lies_well(drawn)
+    place = {shape.path: shape for shape in drawn.shapes}
+    assert place["a"].y < place["b.conv1"].y < place["b.conv2"].y
+    assert place["concat1"].y > place["concat2"].y > place["score"].y
+    assert place["concat1"].x > place["b.conv2"].x + place["b.conv2"].width
+    across = [wire for wire in drawn.wires if wire.style == "skip"]
+    assert {(wire.source, wire.target) for wire in across} == {("a", "concat2"), ("b.conv2", "concat1")}
+
+
+def test_skips_that_cross_are_no_u() -> None:
+    crossing = "input 8 x 8 x 8\na = CONV 8\nb = CONV 8\nCONV 8\nidentity | a\nCONV 8\nidentity | b\nCONV 8"
+    for text in (crossing, crossing.replace("| b", "| (b -> CONV 4 1x1)")):
+        drawn = structure(netdsl.loads(text))
+        assert u_of(drawn) is None
+        lies_well(picture(drawn))
+
+
 def test_blocks_are_opened_as_long_as_a_page_can_show_them() -> None:
     opened = {name: picture(structure(netdsl.load(name))) for name in ("resnet50", "densenet201", "resnet1202")}
     assert all(any(shape.form == "frame" for shape in drawn.shapes) for drawn in opened.values())
@@ -118,9 +150,10 @@ def test_blocks_are_opened_as_long_as_a_page_can_show_them() -> None:
     assert not any(shape.form == "frame" for shape in closed.shapes)
 
 
-def test_more_than_one_can_read_is_refused() -> None:
-    lines = "\n".join(f"CONV {8 + i % 2}" for i in range(4_100))
-    with pytest.raises(UsageError, match="4,101 boxes, and at most 4,000 are drawn"):
+def test_more_than_one_can_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet, "MAX_DRAWN", 400)
+    lines = "\n".join(f"CONV {8 + i % 2}" for i in range(410))
+    with pytest.raises(UsageError, match="411 boxes, and at most 400 are drawn"):
         picture(structure(netdsl.loads(f"input 3 x 8 x 8\n{lines}")))
     block = "block b(n) = if n == 0 then CONV 8 -> LRN -> CONV 16 else b(n-1) -> LRN -> b(n-1)"
     deep = structure(netdsl.loads(f"{block}\ninput 3 x 8 x 8\nb(14)"))

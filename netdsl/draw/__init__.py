@@ -10,6 +10,7 @@
 | `formats.py`    | which formats are there, and what can be asked of them                          |
 | `layout.py`     | where does everything stand; `pieces.py`: how do parts stand to one another     |
 | `sheet.py`      | how does a network fill a page: columns, and how many blocks are opened         |
+| `ushape.py`     | is it a U, and how is that drawn                                                |
 | `picture.py`    | what stands on the page, before any format                                      |
 | `metrics.py`    | how wide is a text                                                              |
 | `svg.py`, `png.py` | how is a picture written                                                     |

@@ -99,7 +99,8 @@ class Drawer:
             single = inner.series.items[0] if len(inner.series.items) == 1 and not inner.links else None
             if isinstance(single, Box) and single.body is None:  # a block of one element is that element
                 return [Part.of_box(join_path(own, single.id), single, 1)]
-            parts = [Part(own, block_title(node, (node.op.body,)), "block", inner)]
+            parts = [Part(own, block_title(node, (node.op.body,)), "block", filled(inner))]
+            parts[0].ready = True
         else:
             return self.repeated(body, node, node.op, own)
         parts[0].costs(self, body, node)
@@ -116,19 +117,19 @@ class Drawer:
         runs = alike([(run, self.diagram(run.call.body)) for run in repeat.runs])
         title = block_title(node, [run.call.body for run in repeat.runs])
         if len(runs) == 1:
-            part = Part(own, title, "block", runs[0][1])
+            part = Part(own, title, "block", filled(runs[0][1]))
         else:
             boxes = [self.run_box(node, same, str(i), drawn) for i, (same, drawn) in enumerate(runs)]
             shape = self.net.shape_text(body.type_of(node.inputs[0]))
             part = Part(own, title, "block", Diagram(node.name, Series(tuple(boxes)), (), shape))
-        part.count = repeat.count
+        part.count, part.ready = repeat.count, True
         part.costs(self, body, node)
         return [part]
 
     def run_box(self, node: Node[TensorType], runs: list[Run[TensorType]], own: str, drawn: Diagram) -> Box:
         last = runs[-1].call.body
         single = node.replace(op=Repeat(tuple(runs)))
-        part = Part(own, block_title(single, [run.call.body for run in runs]), "block", drawn)
+        part = Part(own, block_title(single, [run.call.body for run in runs]), "block", filled(drawn))
         part.count = sum(run.count for run in runs)
         part.shape = self.net.shape_text(last.type_of(last.outputs[0].value))
         part.place = place_of(node.origin).place
@@ -249,6 +250,11 @@ class Part:
         self.shape, self.place, self.span = other.shape, other.place, other.span
         self.add_cost(other.params, other.macs, other.values)
         self.frozen |= other.frozen
+
+
+def filled(diagram: Diagram) -> Diagram | None:
+    """What there is to open: nothing in a block that gives what it takes."""
+    return diagram if diagram.series.items else None
 
 
 def is_chain(diagram: Diagram) -> bool:

@@ -70,6 +70,9 @@ class Builder:
 
     def frame(self, box: Box, body: Diagram, depth: int) -> Piece:
         """A block that is opened."""
+        path = box.id
+        while (only := _only_block(body)) is not None and only.body is not None:
+            path, body = f"{path}/{only.id}", only.body  # a block that is nothing but a call of another
         inner = self.body(body, depth - 1)
         if box.holds_steps:  # they say themselves how many they are
             box = box.replace(title=f"{box.title} * {box.count}", count=1)
@@ -87,7 +90,7 @@ class Builder:
         if body.shape:
             piece.entered = True
             piece.wires.append(Wire(((axis, 0), (axis, HEAD))))
-        piece.put(inner, left, HEAD, box.id)
+        piece.put(inner, left, HEAD, path)
         _finish(piece, box, width, height, axis)
         return piece
 
@@ -109,14 +112,23 @@ class Builder:
             self.items[key] = self.box(item, depth) if isinstance(item, Box) else self.parallel(item, depth, shape)
         return self.items[key]
 
-    def column(self, series: Series, links: tuple[Link, ...], depth: int, shape: str, nested: bool) -> Piece:
-        """A series, and beside it its links."""
+    def column(
+        self,
+        series: Series,
+        links: tuple[Link, ...],
+        depth: int,
+        shape: str,
+        nested: bool,
+        leaving: frozenset[str] = frozenset(),
+    ) -> Piece:
+        """A series, and beside it its links. `leaving` are boxes where others begin, which are drawn elsewhere."""
         vias = {i: self.series(link.via, depth, "", True) for i, link in enumerate(links) if link.via is not None}
         lead = 0.0
         if shape and nested:
             skips = any(link.source == ENTRY for link in links)
             lead = 11.0 if skips or isinstance(series.items[0], Box) else 1.0
-        piece = self.series(series, depth, shape, nested, links, vias, lead)
+        leaving |= {link.source for link in links}
+        piece = self.series(series, depth, shape, nested, links, vias, lead, leaving)
         _Lanes(piece).run(links, vias)
         return piece
 
@@ -129,14 +141,14 @@ class Builder:
         links: tuple[Link, ...] = (),
         vias: dict[int, Piece] | None = None,
         lead: float = 0.0,
+        leaving: frozenset[str] = frozenset(),
     ) -> Piece:
         """Items below one another, on one axis. `shape` is that of the value that comes in."""
         shapes = [shape]
         for item in series.items:
             shapes.append(_shape_of(item) or shapes[-1])
         parts = [self.item(item, depth, before) for item, before in zip(series.items, shapes)]
-        labels = [_label(item) for item in series.items]
-        leaving = {link.source for link in links}
+        labels = [label_of(item) for item in series.items]
         piece = Piece()
         reach = [part.axis + (text_width(label, NOTE, True) + 8 if label else 0) for label, part in zip(labels, parts)]
         piece.axis = axis = right = max(reach, default=0.0)
@@ -154,7 +166,7 @@ class Builder:
             above, y = part.exits_at(x, top), top + part.height
             reaches = x + part.width
             last = i + 1 == len(parts)
-            said, style = _said(shapes[i], shapes[i + 1], nested) if not (nested and last) else ("", "")
+            said, style = said_of(shapes[i], shapes[i + 1], nested) if not (nested and last) else ("", "")
             if said and len(above) == 1:
                 piece.words.append(Words(axis + 5, y + 16, said, NOTE, style, "start"))
                 reaches = max(reaches, axis + 7 + text_width(said, NOTE, style == "size"))
@@ -353,7 +365,7 @@ def compact(shape: str) -> str:
     return shape.replace(" x ", "×")
 
 
-def _said(before: str, shape: str, nested: bool) -> tuple[str, str]:
+def said_of(before: str, shape: str, nested: bool) -> tuple[str, str]:
     """What is written below an element, and how: the shape where it changes; inside of blocks only another extent."""
     if shape == before:
         return "", ""
@@ -363,7 +375,7 @@ def _said(before: str, shape: str, nested: bool) -> tuple[str, str]:
     return clipped(compact(shape), NOTE, MAX_TITLE), "size" if resized else "quiet"
 
 
-def _label(item: Box | Parallel) -> str:
+def label_of(item: Box | Parallel) -> str:
     first = item if isinstance(item, Box) else None
     return clipped(first.label, NOTE, MAX_LABEL, bold=True) if first is not None else ""
 
@@ -376,6 +388,13 @@ def _shape_of(item: Box | Parallel) -> str:
 def _first(item: Box | Parallel) -> str:
     """The box that a wire into an item leads to; of branches none in particular."""
     return item.id if isinstance(item, Box) else ""
+
+
+def _only_block(diagram: Diagram) -> Box | None:
+    """The block that a diagram consists of."""
+    items = diagram.series.items
+    only = items[0] if len(items) == 1 and not diagram.links else None
+    return only if isinstance(only, Box) and (only.count == 1 or only.holds_steps) else None
 
 
 def _is_input(item: Box | Parallel) -> bool:

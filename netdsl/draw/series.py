@@ -107,6 +107,8 @@ class _Decomposition:
         self.links.append(Link(kind, self.name(source), self.name(target), via, "", self.training))
 
     def trunk(self, out: Wire) -> Series:
+        if out.value in self.placed:
+            return Series(())
         region = _Region(self.unplaced(out.value), self.inputs)
         return self.series(region, TOP, out.value)
 

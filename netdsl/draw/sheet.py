@@ -9,6 +9,7 @@ from netdsl.draw.layout import LANE, OUT, RISE, Builder
 from netdsl.draw.picture import Picture, Wire
 from netdsl.draw.pieces import Page, Piece
 from netdsl.draw.structure import ENTRY, EXIT, Box, Diagram, Link, Parallel, Series, boxes_of, levels
+from netdsl.draw.ushape import u_of, u_shaped
 from netdsl.options import UsageError
 from netdsl.record import Record
 
@@ -42,18 +43,23 @@ def picture(drawn: Diagram, depth: int | None = None, page: str = "portrait") ->
     if depth is not None:
         depth = min(depth, levels(drawn))
         need_few(drawn, depth)
-        return finished(drawn, fitted(builder, drawn, depth, PAGES[page]), depth)
+        u = u_of(drawn) if depth == 0 and page != "column" else None
+        if u is not None:
+            return finished(drawn, u_shaped(builder, drawn, u))
+        return finished(drawn, fitted(builder, drawn, depth, PAGES[page]))
     need_few(drawn, 0)
+    u = u_of(drawn)
+    if u is not None and page != "column":
+        return finished(drawn, u_shaped(builder, drawn, u))
     best = fitted(builder, drawn, 0, PAGES[page])
-    opened = 0
     for deeper in range(1, levels(drawn) + 1):
         if boxes_at(drawn, deeper) > MAX_DRAWN / 10:
             break
         found = fitted(builder, drawn, deeper, PAGES[page])
         if scale(found, PAGES[page]) < LEGIBLE:
             break
-        best, opened = found, deeper
-    return finished(drawn, best, opened)
+        best = found
+    return finished(drawn, best)
 
 
 def boxes_at(drawn: Diagram, depth: int) -> int:
@@ -86,7 +92,7 @@ def scale(piece: Piece, page: tuple[float, float]) -> float:
     return min(1.0, page[0] / (piece.width + 2 * MARGIN), page[1] / (piece.height + 2 * MARGIN))
 
 
-def finished(drawn: Diagram, piece: Piece, depth: int) -> Picture:
+def finished(drawn: Diagram, piece: Piece) -> Picture:
     page = Page()
     piece.flatten(page, MARGIN, MARGIN)
     boxes = len(drawn.boxes)
@@ -143,20 +149,23 @@ def split(drawn: Diagram, starts: list[int]) -> Split:
     column_of = {ENTRY: 0}
     for k, (start, end) in enumerate(zip(starts, ends)):
         column_of.update((box.id, k) for box in boxes_of(Series(items[start:end])))
+    waiting = [link for link in drawn.links if link.via is not None]
+    while waiting:  # boxes on links stand in the column where their link begins, which may be on another one
+        known = [link for link in waiting if link.source in column_of] or waiting
+        for link in known:
+            column_of.update((box.id, column_of.get(link.source, 0)) for box in boxes_of(link.via or Series(())))
+        waiting = [link for link in waiting if link not in known]
     inside: list[list[Link]] = [[] for _ in starts]
     across = []
     for link in drawn.links:
         k = column_of.get(link.source, 0)
         if link.target == EXIT or column_of.get(link.target, 0) == k:
             inside[k].append(link)
-            if link.via is not None:
-                column_of.update((box.id, k) for box in boxes_of(link.via))
         elif link.via is None:
             across.append(link)
         else:  # its boxes stay beside where it begins
             inside[k].append(link.replace(target=EXIT))
             last = boxes_of(link.via)[-1].id
-            column_of.update((box.id, k) for box in boxes_of(link.via))
             across.append(link.replace(source=last, via=None))
     columns = tuple((start, end, tuple(links)) for start, end, links in zip(starts, ends, inside))
     return Split(columns, tuple(across))
@@ -169,9 +178,10 @@ def in_columns(builder: Builder, drawn: Diagram, depth: int, starts: list[int]) 
     page = Piece()
     x, placed = 0.0, []
     shape = drawn.shape
+    sources = frozenset(link.source for link in parts.across)
     for start, end, links in parts.columns:
         breaks = frozenset(i - start for i in drawn.series.breaks if start <= i < end)
-        part = builder.column(Series(drawn.series.items[start:end], breaks), links, depth, shape, nested=False)
+        part = builder.column(Series(drawn.series.items[start:end], breaks), links, depth, shape, False, sources)
         shape = last_shape(drawn.series.items[:end]) or shape
         page.put(part, x, above)
         placed.append((x, part, start in drawn.series.breaks))
