@@ -271,3 +271,20 @@ def test_a_shipped_network_that_was_changed_is_named(run: Run) -> None:
     done = run("compare", "resnet50", "vgg16", "--set", "classes=10")
     assert "not the shipped network as it stands, so without its published accuracy: resnet50, vgg16" in done.out
     assert "top-1" not in done.out
+
+
+def test_long_names_are_cut_and_links_and_folders_among_the_files_are_passed_over(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("long.net").write_text(f"net {'n' * 300}\ninput 3 x 8 x 8\nCONV 8\n")
+    Path("deep.net").write_text("net deep\ninput 3 x 8 x 8\n(CONV 8) * 1000000\n")
+    Path("again.net").symlink_to("deep.net")
+    Path("broken.net").symlink_to("nowhere")
+    Path("folder.net").mkdir()
+    done = run("compare", ".", "--sort", "depth")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[2:] == [
+        f"{'n' * 43}…     224  13.8k        1        3",
+        f"{'deep':44}  584M  36.9G  1000000  2000001",
+    ]

@@ -54,13 +54,13 @@ def picture(args: argparse.Namespace) -> Path:
 
 
 def draw(comparison: Comparison, target: Path, args: argparse.Namespace) -> None:
-    from netdsl.compare.chart import chart_of
+    from netdsl.compare.chart import chart_of, counted
     from netdsl.compare.plot import drawn
 
     chart = chart_of(comparison, args.x, args.y)
     write_atomically(target, drawn(chart, target.suffix.lower()[1:], args.theme))
     out = sys.stderr if args.json or args.csv else sys.stdout
-    print(f"{target}: {len(chart.points)} networks of {chart.group.title}", file=out)
+    print(f"{target}: {counted(len(chart.points))} of {chart.group.title}", file=out)
     for why in chart.left_out:
         print(f"left out: {why}", file=out)
 
@@ -88,8 +88,8 @@ def specs(given: list[str]) -> list[str]:
 
     found: dict[Path, str] = {}
     for spec in given:
-        if Path(spec).is_dir():
-            inside = sorted(Path(spec).glob("*.net"))
+        if spec and Path(spec).is_dir():
+            inside = [path for path in sorted(Path(spec).glob("*.net")) if path.is_file()]
             if not inside:
                 raise UsageError(f"there are no .net files in the folder {spec}")
             for path in inside:

@@ -84,14 +84,14 @@ def _left_out(comparison: Comparison, group: Group, entries: list[Entry], *colum
         unknown = [entry.name for entry in rest if not _known(entry, column)]
         if unknown:
             why = "published" if column.best_first or column.name == "year" else "definite"
-            sentences.append(f"{_networks(len(unknown))} without a {why} {column.name}: {', '.join(unknown)}")
+            sentences.append(f"{counted(len(unknown))} without a {why} {column.name}: {', '.join(unknown)}")
     if elsewhere:
-        sentences.append(f"{_networks(len(elsewhere))} measured on other data: {', '.join(e.name for e in elsewhere)}")
+        sentences.append(f"{counted(len(elsewhere))} measured on other data: {', '.join(e.name for e in elsewhere)}")
     others = len(comparison.entries) - len(group.entries)
     if others:
-        sentences.append(f"{_networks(others)} with other inputs or outputs than {group.title}")
+        sentences.append(f"{counted(others)} with other inputs or outputs than {group.title}")
     return sentences
 
 
-def _networks(count: int) -> str:
+def counted(count: int) -> str:
     return "1 network" if count == 1 else f"{count} networks"

@@ -13,6 +13,15 @@ from netdsl.size import Formula, Size
 Value = str | float | Size | None
 
 
+MAX_TEXT = 44
+"""Longer names are cut in tables."""
+
+
+def _cut(value: Value) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
 class Column(Record):
     """`best_first`: whether more is better, so that it is sorted downwards."""
 
@@ -20,7 +29,7 @@ class Column(Record):
     heading: str
     doc: str
     value: Callable[[Entry], Value]
-    written: Callable[[Value], str] = str
+    written: Callable[[Value], str] = _cut
     best_first: bool = False
 
     @property

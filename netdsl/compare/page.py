@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from netdsl.compare.chart import Chart
+from netdsl.compare.chart import Chart, counted
 from netdsl.compare.columns import Column, usual_columns
 from netdsl.compare.plot import as_svg, facts
 from netdsl.draw.theme import DARK, LIGHT
@@ -38,7 +38,7 @@ def page(chart: Chart) -> str:
     for entry in chart.group.entries:
         cells = "".join(f"<td{_class(c)}>{escape(c.written(c.value(entry)))}</td>" for c in columns)
         rows.append(f'<tr title="{escape(facts(entry))}">{cells}</tr>')
-    title = escape(f"{len(chart.points)} networks, {chart.group.title.replace('->', '→')}")
+    title = escape(f"{counted(len(chart.points))}, {chart.group.title.replace('->', '→')}")
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
