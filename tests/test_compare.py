@@ -286,5 +286,5 @@ def test_long_names_are_cut_and_links_and_folders_among_the_files_are_passed_ove
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[2:] == [
         f"{'n' * 43}…     224  13.8k        1        3",
-        f"{'deep':44}  584M  36.9G  1000000  2000001",
+        f"{'deep':44}    584M  36.9G  1000000  2000001",
     ]
