@@ -87,7 +87,8 @@ def another_name(name: t.Name, inside: bool) -> Help:
     pattern = rf'#[^\r\n]*|"[^"\r\n]*"|(?P<it>(?<![\w.]){name.id}(?![\w.]))'
     uses = re.compile(pattern).finditer(text, name.span.start, stop)
     source = name.span.source
-    return Repair.of(title, *((Span(source, use.start(), use.end()), new) for use in uses if use["it"] is not None))
+    changes = [(Span(source, use.start(), use.end()), new) for use in uses if use["it"] is not None]
+    return Repair.of(title, *changes) if changes else title
 
 
 def without_batch(shape: t.Shape) -> Repair:

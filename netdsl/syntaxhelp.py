@@ -56,11 +56,12 @@ class Mistake(Record):
         length = len(self.shown) if length is None else length
         return Repair.of(title, (self.span(self.at, self.at + length), text))
 
-    def everywhere(self, title: str, pattern: str, text: str) -> Repair:
+    def everywhere(self, title: str, pattern: str, text: str) -> Help:
         """The same mistake in the whole statement, mended at once; comments and texts in quotes stay."""
         start, end = self.statement()
         found = re.compile(rf'#[^\r\n]*|"[^"\r\n]*"|(?P<it>{pattern})').finditer(self.text, start, end)
-        return Repair.of(title, *((self.span(m.start(), m.end()), text) for m in found if m["it"] is not None))
+        changes = [(self.span(m.start(), m.end()), text) for m in found if m["it"] is not None]
+        return Repair.of(title, *changes) if changes else title
 
     def statement(self) -> tuple[int, int]:
         return statement_around(self.source, self.text, self.at, self.at + 1)
@@ -201,7 +202,8 @@ def _reserved(m: Mistake) -> Iterator[Help]:
 
 def _arrow(m: Mistake) -> Iterator[Help]:
     if m.text.startswith("=>", m.at) or m.shown in ("→", "⟶", ">"):
-        pattern = r"=>|→|⟶" if m.shown != ">" else r"(?<![-=<>\s])\s?>(?!=)|(?<=\s)>(?=\s)"
+        drawn = m.shown != ">" or m.text[m.at - 1 : m.at] == "="
+        pattern = r"=>|→|⟶" if drawn else r"(?<![-=<>\s])\s?>(?!=)|(?<=\s)>(?=\s)"
         yield m.everywhere("an arrow is written `->`", pattern, "->")
 
 
@@ -236,9 +238,9 @@ def _equals(m: Mistake) -> Iterator[Help]:
 
 def _python_block(m: Mistake) -> Iterator[Help]:
     """`block f(c):`, then indented lines."""
-    header = re.match(r"block\s+\w+\s*(\([^()]*\))?$", m.line_before)
+    header = re.match(r"\s*block\s+\w+\s*(\([^()]*\))?$", m.line_before)  # a space stands for a byte order mark
     if m.shown == ":" and header:
-        title = f"`{header[0]} = ( … )`"
+        title = f"`{header[0].strip()} = ( … )`"
         body = re.compile(r":[ \t]*(#[^\r\n]*)?(\r\n?|\n)([ \t]+\S[^\r\n]*(\r\n?|\n|$))+").match(m.text, m.at)
         if body is None:
             yield title

@@ -86,6 +86,10 @@ def check(commands: Commands) -> None:
         description="Proves that every shape fits. Prints nothing when all is well but what open sizes must be.",
     )
     a_spec(command, several=True)
+    command.add_argument(
+        "--fix", action="store_true", help="repair the faults that have one obvious repair, and show what changed"
+    )
+    command.add_argument("--dry-run", action="store_true", help="with --fix: only show, write nothing")
     about_nets(command)
     about_faults(command)
 

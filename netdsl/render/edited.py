@@ -80,7 +80,7 @@ def parts(edit: Edit) -> list[Edit]:
     """What an edit changes, word by word: of `CONV 4*c`, which becomes `CONV (4*c)`, the parentheses."""
     from difflib import SequenceMatcher
 
-    old, new = (re.findall(r"\w+|\s+|[^\w\s]", text) for text in (edit.span.text, edit.text))
+    old, new = (re.findall(r"\w+|\s+|[()\[\],]|[^\w\s()\[\],]+", text) for text in (edit.span.text, edit.text))
     if not old or not new or len(old) + len(new) > MAX_WORDS:
         return [edit]
     same = SequenceMatcher(None, old, new, autojunk=False)
@@ -114,10 +114,11 @@ def edited_lines(change: Change, gutter: int, paint: Callable[[str, str], str]) 
         for start, end, mark in change.marks:
             left = min(shown.column(start), shown.end)
             right = min(shown.column(min(end, len(shown.line))), shown.end)
+            mark = mark if new[0][start:end].strip() else " "
             row += " " * (left - column) + mark * (right - left)
             column = max(column, right)
         bar = paint(f"{' ' * gutter} | ", "bar")
-        return [paint(f"{change.first:>{gutter}} | ", "bar") + shown.text, bar + paint(row, "new")]
+        return [paint(f"{change.first:>{gutter}} | ", "bar") + shown.text, bar + paint(row.rstrip(), "new")]
     old, number = change.old, change.first
     while old and new and old[0] == new[0]:
         old, new, number = old[1:], new[1:], number + 1

@@ -95,7 +95,7 @@ def excerpt(text: str, first: int, room: int, last: int | None = None) -> Excerp
     if len(line) == len(text) and width(line) <= room:
         return Excerpt(line.expandtabs(TAB) if line.isascii() else _expanded(line), line, 0, True)
     cells = _cells(line)
-    start = max(0, width(line[:first]) - 20)
+    start = max(0, width(line[:first]) - min(20, room // 3))
     if last is not None and width(line[:last]) < room:
         start = 0
     if start == 0:

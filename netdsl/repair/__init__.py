@@ -25,17 +25,23 @@ MOST = 3
 
 
 def repaired(
-    faults: Sequence[Diagnostic], source: Source, read: Read, options: Options | None = None, net: str | None = None
+    faults: Sequence[Diagnostic],
+    source: Source,
+    read: Read,
+    options: Options | None = None,
+    net: str | None = None,
+    sure: bool = False,
 ) -> list[Diagnostic]:
     """The faults that `check_source` found with these arguments, with `repairs`: three at most, the smallest first.
 
     A repair edits `source` alone, and was applied and checked: its fault is gone, and no other has come. The time this
-    takes is bounded (`verify.BUDGET`); where it does not suffice there are fewer repairs.
+    takes is bounded (`verify.BUDGET`); where it does not suffice there are fewer repairs. With `sure` it may take ten
+    times as much, and a fault whose candidates were not all tried has none.
     """
     from netdsl.options import Options
     from netdsl.repair.propose import with_repairs
 
-    return with_repairs(list(faults), source, read, options or Options(), net)
+    return with_repairs(list(faults), source, read, options or Options(), net, sure)
 
 
 def applied(source: Source, edits: Iterable[Edit]) -> Source:

@@ -55,19 +55,20 @@ class Candidate(Record):
 
 
 def with_repairs(
-    faults: list[Diagnostic], source: Source, read: Read, options: Options, net: str | None
+    faults: list[Diagnostic], source: Source, read: Read, options: Options, net: str | None, sure: bool = False
 ) -> list[Diagnostic]:
-    """The faults, with repairs where some were found."""
+    """The faults, with repairs where some were found; with `sure`, only where all candidates were tried."""
     observed = _observed(faults, source, read, options, net)
     finder = Finder(observed, source) if observed is not None else None
-    verifier = Verifier(faults, source, read, options, net, observed.cost if observed is not None else None)
+    cost = observed.cost if observed is not None else None
+    verifier = Verifier(faults, source, read, options, net, cost, BUDGET * (10 if sure else 1))
     done: list[Diagnostic] = []
     for number, fault in enumerate(faults):
         if number < MAX_REPAIRED:
             solved = finder.candidates_of(fault) if finder is not None else []
             ideas = [_as_candidate(idea, number) for number, idea in enumerate(fault.ideas)]
             repairs = accepted(fault, [*ideas, *solved], verifier)
-            if repairs:
+            if repairs and not (sure and (verifier.spent or len(ideas) + len(solved) > MAX_TRIED)):
                 helps = _beside(fault) if solved else fault.helps
                 fault = fault.replace(repairs=repairs, helps=helps)
         done.append(fault)
