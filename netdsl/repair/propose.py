@@ -66,7 +66,8 @@ def with_repairs(
     for number, fault in enumerate(faults):
         if number < MAX_REPAIRED:
             solved = finder.candidates_of(fault) if finder is not None else []
-            ideas = [_as_candidate(idea, number) for number, idea in enumerate(fault.ideas)]
+            own = [idea for idea in fault.ideas if all(edit.span.source is source for edit in idea.edits)]
+            ideas = [_as_candidate(idea, number) for number, idea in enumerate(own)]
             repairs = accepted(fault, [*ideas, *solved], verifier)
             if repairs and not (sure and (verifier.spent or len(ideas) + len(solved) > MAX_TRIED)):
                 helps = _beside(fault) if solved else fault.helps
