@@ -12,8 +12,8 @@ from netdsl.draw.formats import Asked, draw
 
 FOLDER = Path(__file__).parent / "pictures"
 PICTURES: dict[str, Asked] = {
-    "googlenet": Asked(page="wide"),
-    "resnet50": Asked(),
+    "googlenet": Asked(),
+    "resnet50": Asked(page="wide"),
     "unet": Asked(),
 }
 """The networks that are shown, and how."""

@@ -145,6 +145,7 @@ def rules(palette: Palette) -> str:
         f".wire{{stroke:{palette.wire}}}path.skip,path.training{{stroke:{palette.skip}}}",
         f"path.head.wire{{fill:{palette.wire};stroke:none}}path.head.skip,path.head.training{{fill:{palette.skip};stroke:none}}",
         f"text{{fill:{palette.text}}}text.quiet{{fill:{palette.quiet}}}text.note{{fill:{palette.text};opacity:.75}}",
+        f".quiet,.size{{paint-order:stroke;stroke:{palette.ground};stroke-width:3px;stroke-linejoin:round}}",
         f"text.head{{fill:{palette.text};paint-order:stroke;stroke:{palette.frame};stroke-width:3px;stroke-linejoin:round}}",
     ]
     return "".join(found)
