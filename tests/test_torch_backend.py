@@ -2228,7 +2228,7 @@ def test_a_traceback_shows_the_line_and_beside_it_that_of_the_spec() -> None:
         shared_module("resnet50")(torch.randn(1, 4, 64, 64))
     except RuntimeError:
         shown = traceback.format_exc()
-    (line,) = [line for line in shown.splitlines() if "resnet50.net:" in line]
+    (line,) = [line for line in shown.splitlines() if "resnet50.net:" in line and "self." in line]
     assert re.search(r"self\.conv1\(x\).*# .*resnet50\.net:5$", line)
     assert full("resnet50").source.text.splitlines()[5 - 1].startswith("CONV 64 7x7 /2")
 

@@ -857,7 +857,7 @@ def test_a_size_that_is_against_the_text(planned: None) -> None:
 def test_an_input_that_does_not_fit(shape: tuple[int, ...], planned: None) -> None:
     module = fused()
     given = " x ".join(map(str, shape)) or "a single number"
-    wanted = rf"input `input` of t is N x 3 x 16 x 16 \(test\.net:3\), and it was given {given}$"
+    wanted = rf"input `input` of t is N x 3 x 16 x 16 \(test\.net:3\), and it was given {given}\n"
     with torch.inference_mode(), pytest.raises(RuntimeError, match=wanted):
         module(torch.zeros(shape))
 

@@ -37,7 +37,9 @@ class TorchBackend:
             raise UsageError(
                 "PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it"
             ) from None
-        return build(emit(net), net.name)
+        from netdsl_torch.expected import expected_of
+
+        return build(emit(net), net.name, expected_of(net))
 
     def load_weights(self, module: nn.Module, weights: Any, fresh: Iterable[str] = ()) -> None:
         """Matched by structure; see `netdsl_torch.weights`."""

@@ -30,6 +30,8 @@ from netdsl.passes import Context, optimise, retype
 from netdsl.prove import ShapeFault
 from netdsl.record import Record
 from netdsl.types import TensorType
+from netdsl_torch.expected import Expected, of_graph
+from netdsl_torch.misfit import explained
 from netdsl_triton.choose import chooser
 from netdsl_triton.device import interpreted, rates_of, triton_missing
 from netdsl_triton.dtypes import NAMES
@@ -147,27 +149,41 @@ class FusedModule(nn.Module):
             if note:
                 self._notes.say(kind, note)
             return self._plainly(inputs, named)
+        try:
+            return self._fused(inputs)
+        except IndexError:  # a word that is in no table: the reference says which
+            self._plainly(inputs, named)
+            raise
+
+    def _fused(self, inputs: tuple[Tensor, ...]) -> Any:
+        """By the program for such inputs; without one, as PyTorch has it."""
         signature = self._signature(inputs)
         program = self._program(signature)
         if isinstance(program, Unable):
-            return self._plainly(inputs, named)
+            return self._plainly(inputs, {})
         results = program(*inputs)
         if self._changed():
             program = self._program(signature)
             if isinstance(program, Unable):
-                return self._plainly(inputs, named)
+                return self._plainly(inputs, {})
             results = program(*inputs)
         return self._packaged(results)
 
     def _plainly(self, inputs: Sequence[Tensor], named: dict[str, Tensor]) -> Any:
-        """The reference; where it fails for an input of another form, the error says which the network takes."""
+        """The reference; where it fails, the error says what the network takes, and where it stopped."""
         try:
             return self._reference(*inputs, **named)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            known = not named and len(inputs) == len(self._graph.inputs) and all(isinstance(x, Tensor) for x in inputs)
-            if known and (misfit := self._misfit(inputs)):
-                raise RuntimeError(misfit) from error
-            raise
+        except Exception as error:
+            better = explained(error, self._reference, inputs, named, self._expected())
+            if better is None:
+                raise
+            raise better from error
+
+    def _expected(self) -> Expected:
+        """What it takes, for references that were not built with it: those of a file."""
+        found = of_graph(self._graph).replace(graph=None)
+        places = [*self._places, *[""] * len(found.inputs)]
+        return found.replace(inputs=tuple([given.replace(place=at) for given, at in zip(found.inputs, places)]))
 
     def _packaged(self, results: tuple[Tensor, ...]) -> Any:
         """As the reference returns them: one tensor, or its named tuple."""
@@ -176,20 +192,16 @@ class FusedModule(nn.Module):
         module = sys.modules[type(self._reference).__module__]
         return getattr(module, f"{type(self._reference).__name__}Output")(*results)
 
-    def _misfit(self, inputs: Sequence[Tensor]) -> str:
-        """How the inputs differ from those that the text declares, in a sentence; empty where they do not."""
+    def _is_misfit(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether the inputs are not those that the text declares: other axes, or other channels."""
         graph = self._graph
         if len(inputs) != len(graph.inputs):
-            return f"{graph.name} takes {len(graph.inputs)} inputs, and was given {len(inputs)}"
-        for i, (declared, x) in enumerate(zip(graph.inputs, inputs)):
-            wanted = declared.type
-            channels = wanted.channels
-            fits = x.dim() == wanted.rank + 1 and (not isinstance(channels, int) or x.shape[1] == channels)
-            if not fits:
-                at = f" ({self._places[i]})" if i < len(self._places) and self._places[i] else ""
-                given = " x ".join(map(str, x.shape)) or "a single number"
-                return f"input `{declared.name}` of {graph.name} is N x {wanted}{at}, and it was given {given}"
-        return ""
+            return True
+        for declared, x in zip(graph.inputs, inputs):
+            channels = declared.type.channels
+            if x.dim() != declared.type.rank + 1 or (isinstance(channels, int) and x.shape[1] != channels):
+                return True
+        return False
 
     # --- what hinders ---------------------------------------------------------------------------------------------
 
@@ -197,7 +209,7 @@ class FusedModule(nn.Module):
         """Why this call runs as PyTorch has it: of what kind the reason is, and the note to be given, if any."""
         if self.training:
             return "training", TRAINING
-        if named or not all(type(x) in (Tensor, nn.Parameter) for x in inputs) or self._misfit(inputs):
+        if named or not all(type(x) in (Tensor, nn.Parameter) for x in inputs) or self._is_misfit(inputs):
             return "form", ""
         if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *self.parameters())):
             return "gradients", GRADIENTS
