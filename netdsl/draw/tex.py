@@ -8,7 +8,7 @@ from netdsl.draw.formats import MARK
 from netdsl.draw.layout import STACK
 from netdsl.draw.picture import Picture, Shape, Wire, Words
 from netdsl.draw.textable import tex_table
-from netdsl.draw.textext import escaped
+from netdsl.draw.textext import breakable, escaped
 from netdsl.draw.theme import THEMES, Palette
 from netdsl.net import Net
 from netdsl.options import UsageError
@@ -41,7 +41,6 @@ def tex_figure(picture: Picture, theme: str = "light") -> str:
         )
     palette = THEMES[theme]
     scale = min(1.0, WIDTH / picture.width, HEIGHT / picture.height)
-    name = escaped(picture.name)
     return "\n".join(
         [
             r"\begin{figure}[t]",
@@ -50,7 +49,7 @@ def tex_figure(picture: Picture, theme: str = "light") -> str:
             rf"  \begin{{tikzpicture}}[x={scale:.4f}pt, y=-{scale:.4f}pt, line width=0.5pt]",
             *[f"    {line}" for line in _drawn(picture, scale)],
             r"  \end{tikzpicture}",
-            rf"  \caption{{\texttt{{{name}}}.}}",
+            rf"  \caption{{\texttt{{{breakable(picture.name)}}}.}}",
             rf"  \label{{fig:{_key(picture.name)}}}",
             r"\end{figure}",
         ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from netdsl.draw.stages import Line, Matrix, Stage, Term, beside, stages
 from netdsl.draw.structure import structure
-from netdsl.draw.textext import escaped, size_text
+from netdsl.draw.textext import breakable, escaped, size_text
 from netdsl.net import Net
 from netdsl.options import UsageError
 from netdsl.size import Size
@@ -32,7 +32,9 @@ def tex_table(nets: Sequence[Net]) -> str:
         raise UsageError(
             f"the table of {names} has {len(lines):,} rows of {high:,} lines: at most {MAX_LINES} rows are written"
         )
-    wide = 24 + sum(max([10, *(_width(stage.terms) for stage in table)]) for table in tables)
+    wide = 24 + sum(
+        max([10, len(net.name), *(_width(stage.terms) for stage in table)]) for net, table in zip(nets, tables)
+    )
     before, after = _scaled(wide, high)
     return "\n".join(
         [
@@ -144,7 +146,7 @@ def _width(terms: Sequence[Term]) -> int:
 
 
 def _caption(nets: Sequence[Net]) -> str:
-    names = [rf"\texttt{{{escaped(net.name)}}}" for net in nets]
+    names = [rf"\texttt{{{breakable(net.name)}}}" for net in nets]
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     shapes = {", ".join(size_text(net.inputs[name]) for name in net.inputs) for net in nets}
     seen = f" for inputs of {shapes.pop()}" if len(shapes) == 1 else ""

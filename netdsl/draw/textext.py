@@ -36,6 +36,11 @@ def escaped(text: str) -> str:
     return "".join(CODES.get(c) or (c if c.isascii() and c.isprintable() else _code(c)) for c in text)
 
 
+def breakable(name: str) -> str:
+    """A name that a line may end in."""
+    return escaped(name).replace(r"\_", r"\_\allowbreak{}")
+
+
 def _code(c: str) -> str:
     """Letters of Western Europe are in every font; Greek is mathematics."""
     if c in GREEK:

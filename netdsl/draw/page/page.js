@@ -144,8 +144,9 @@ class Drawing {
   parallel(item, context, places, last) {
     const branches = make("div", "branches");
     for (const branch of item.branches) {
-      const column = make("div", "branch");
-      if (branch.items.length) column.append(make("div", branch.items[0].branches ? "wire" : "wire arrow"));
+      const column = make("div", "branch"), first = branch.items[0], begins = first?.kind === "input";
+      column.classList.toggle("begins", begins);
+      if (first && !begins) column.append(make("div", first.branches ? "wire" : "wire arrow"));
       if (branch.count > 1) column.append(make("div", "times", "× " + digits(branch.count) + " side by side"));
       if (branch.items.length) column.append(this.series(branch, context, places));
       column.append(make("div", "wire rest"));
@@ -379,8 +380,9 @@ class Drawing {
     svg.classList.add("arcs");
     svg.setAttribute("aria-hidden", "true");
     for (const link of flow.links) this.makeRoom(link, flow);
-    const taken = [...flow.querySelectorAll(".box")]
-      .filter((box) => box.parentElement.closest(".body") === flow && !box.closest(".side")).map((box) => this.place(box, flow));
+    const taken = [...flow.querySelectorAll(".box, .branches")]
+      .filter((part) => part.parentElement.closest(".body") === flow && part.closest(".side, .body") === flow)
+      .map((part) => this.place(part, flow));
     const length = (link) => { const {start, end} = this.ends(link, flow); return end ? end.y - start.y : Infinity; };
     for (const link of [...flow.links].sort((a, b) => length(a) - length(b))) {
       taken.push(this.arc(link, flow, svg, taken));
@@ -508,8 +510,9 @@ function start() {
   by("search").addEventListener("input", (event) => drawing.find(event.target.value));
   by("search").addEventListener("keydown", (event) => { if (event.key === "Enter") drawing.next(); });
   for (const radio of document.querySelectorAll("#colouring input")) {
-    radio.disabled = radio.value !== "kind" && !network.totals[radio.value];
-    if (radio.disabled) radio.parentElement.title = "depends on open sizes";
+    const total = network.totals[radio.value];
+    radio.disabled = radio.value !== "kind" && !(typeof total === "number" && total > 0);
+    if (radio.disabled) radio.parentElement.title = total ? "depends on open sizes" : "there are none";
     radio.addEventListener("change", () => drawing.colourBy(radio.value));
   }
   by("theme").addEventListener("click", () => {
