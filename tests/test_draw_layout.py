@@ -18,6 +18,7 @@ from netdsl.draw import sheet
 from netdsl.draw.formats import FORMATS, draw
 from netdsl.draw.metrics import BOLD, clipped, text_width
 from netdsl.draw.picture import Picture, Shape, Words
+from netdsl.draw.pieces import RISE, STACK
 from netdsl.draw.sheet import PAGES, boxes_at, picture
 from netdsl.draw.structure import levels, structure
 from netdsl.draw.svg import svg
@@ -87,7 +88,7 @@ def lies_well(drawn: Picture) -> None:
             if path:
                 left, top, right, bottom = shapes[path]
                 assert left - SLACK <= point[0] <= right + SLACK, wire
-                assert top - SLACK <= point[1] <= bottom + 6.0, wire
+                assert top - SLACK <= point[1] <= bottom + RISE + 2 * STACK, wire
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from netdsl.analysis.cost import Measure
-from netdsl.draw.series import Wire, collapsed, decompose
+from netdsl.draw.collapse import collapsed, face
+from netdsl.draw.series import Wire, decompose
 from netdsl.draw.structure import Box, Diagram, Parallel, Series, boxes_of
 from netdsl.draw.words import block_title, kind_of, title_of
 from netdsl.graph import Call, Graph, Node, Repeat, Run, fold, join_path, total_of
@@ -291,8 +292,6 @@ def fused(parts: list[Part], outputs: list[int]) -> tuple[list[Part], list[int]]
 
 def alike(runs: list[tuple[Run[TensorType], Diagram]]) -> list[tuple[list[Run[TensorType]], Diagram]]:
     """Runs that differ in sizes alone are drawn once, as the first of them."""
-    from netdsl.draw.series import face
-
     found: list[tuple[list[Run[TensorType]], Diagram]] = []
     faces: dict[int, object] = {}
     last: object = None

@@ -6,33 +6,32 @@ frame. `sheet.py` makes columns of what is too tall.
 
 from __future__ import annotations
 
+from netdsl.draw.lanes import Lanes
 from netdsl.draw.metrics import clipped, text_width
 from netdsl.draw.picture import Shape, Wire, Words
-from netdsl.draw.pieces import Exit, Piece, Port, Row
+from netdsl.draw.pieces import (
+    ASIDE,
+    FORK,
+    GAP,
+    HEAD,
+    INSET,
+    MAX_LABEL,
+    MAX_TITLE,
+    NOTE,
+    OUT,
+    PAD,
+    RISE,
+    STACK,
+    TITLE,
+    WIDE_GAP,
+    Exit,
+    Piece,
+    Port,
+    Row,
+    bent,
+    first_id,
+)
 from netdsl.draw.structure import ENTRY, EXIT, Box, Diagram, Link, Parallel, Series, boxes_of
-
-TITLE, NOTE = 11.0, 9.0
-"""Sizes of letters: titles, and all else."""
-MAX_TITLE, MAX_LABEL = 250.0, 90.0
-"""A longer text is clipped."""
-PAD = 9.0
-"""Between a text and the sides of its box."""
-GAP, WIDE_GAP = 15.0, 25.0
-"""Between boxes; where a shape is written, or a skip begins, there is more."""
-ASIDE = 16.0
-"""Between branches."""
-FORK = 17.0
-"""Between the place where branches part and the first boxes on them."""
-LANE = 11.0
-"""Between skips."""
-RISE = 5.0
-"""So far below a box its skips begin."""
-STACK = 3.0
-"""A box that stands for several has others behind it, each so far off."""
-OUT = 20.0
-"""Of the line that leaves a column."""
-INSET, HEAD = 10.0, 19.0
-"""Between a frame and what it holds; above that is the frame's title."""
 
 
 class Builder:
@@ -129,7 +128,7 @@ class Builder:
             lead = 11.0 if skips or isinstance(series.items[0], Box) else 1.0
         leaving |= {link.source for link in links}
         piece = self.series(series, depth, shape, nested, links, vias, lead, leaving)
-        _Lanes(piece).run(links, vias)
+        Lanes(piece).run(links, vias)
         return piece
 
     def series(
@@ -158,7 +157,7 @@ class Builder:
             top = self.below_vias(piece, part, top, links, vias or {})
             if i not in series.breaks and (i or lead):
                 arrow = not isinstance(item, Parallel) and not part.entered
-                piece.wires += [_into(out, axis, top, _first(item), arrow) for out in above]
+                piece.wires += [_into(out, axis, top, first_id(item), arrow) for out in above]
             x = axis - part.axis
             piece.put(part, x, top)
             if label:
@@ -185,7 +184,7 @@ class Builder:
             if i not in vias or link.target == EXIT or link.target not in part.ports:
                 continue
             source = piece.ports.get(link.source)
-            start = source.bottom if source else 0.0
+            start = source.low if source else 0.0
             need = start + RISE + vias[i].height + 2 * GAP
             top = max(top, need - part.ports[link.target].middle)
         return top
@@ -209,8 +208,8 @@ class Builder:
         for branch, left, given in zip(branches, lefts, parallel.branches):
             at = left + shift
             if 0 not in given.breaks and not _is_input(given.items[0]):
-                points = _bent(axis, 0.0, at + branch.axis, fork, 6.0)
-                piece.wires.append(Wire(points, "wire", True, "", _first(given.items[0])))
+                points = bent(axis, 0.0, at + branch.axis, fork, 6.0)
+                piece.wires.append(Wire(points, "wire", True, "", first_id(given.items[0])))
             if given.count > 1:
                 piece.words.append(Words(at + branch.axis - 6, 14, f"× {given.count}", NOTE, "strong", "end"))
             piece.put(branch, at, fork)
@@ -221,7 +220,7 @@ class Builder:
             return piece
         top = bottom + FORK
         for out in outs:
-            points = _bent(out.x, out.y, axis, top, top - 9.0)
+            points = bent(out.x, out.y, axis, top, top - 9.0)
             piece.wires.append(Wire(points, "wire", True, out.source, parallel.join.id))
         piece.put(join, axis - join.axis, top)
         piece.width = max(piece.width, axis + join.width - join.axis)
@@ -229,122 +228,11 @@ class Builder:
         return piece
 
 
-class _Lanes:
-    """What runs beside a series: skips, chains of boxes, heads. Mutable: it remembers what is taken.
-
-    The shortest runs closest to the series, so that what nests does not cross.
-    """
-
-    def __init__(self, piece: Piece) -> None:
-        self.piece = piece
-        self.taken: list[Row] = []
-        self.ends: dict[str, int] = {}
-        self.open: list[tuple[Link, list[Exit]]] = []
-        """Chains whose last line is still to be drawn: where it ends may not be placed yet."""
-
-    def run(self, links: tuple[Link, ...], vias: dict[int, Piece]) -> None:
-        waiting = sorted(vias, key=lambda i: self.length(links[i], vias[i]))
-        while waiting:  # one may begin on another, which then has to have its place
-            ready = [i for i in waiting if links[i].source == ENTRY or links[i].source in self.piece.ports]
-            for i in ready or waiting:
-                self.chain(links[i], vias[i])
-            waiting = [i for i in waiting if i not in ready] if ready else []
-        for link, outs in self.open:
-            port, y1 = self.arrival(link.target)
-            for out in outs:
-                points = ((out.x, out.y), (out.x, y1), (port.right, y1))
-                self.piece.wires.append(Wire(points, _style(link), True, out.source, link.target))
-        plain = [link for i, link in enumerate(links) if i not in vias]
-        for link in sorted(plain, key=lambda link: self.length(link, None)):
-            self.skip(link)
-
-    def length(self, link: Link, via: Piece | None) -> float:
-        start, end = self.span(link, via)
-        return abs(end - start)
-
-    def start(self, link: Link) -> tuple[float, float]:
-        port = self.piece.ports.get(link.source)
-        return (port.axis, port.bottom + RISE) if port else (self.piece.axis, 4.0)
-
-    def span(self, link: Link, via: Piece | None) -> tuple[float, float]:
-        """Between which heights a link runs."""
-        y = self.start(link)[1]
-        port = self.piece.ports.get(link.target) if link.target != EXIT else None
-        if port is None:
-            return y, y + (GAP + via.height + 28.0 if via else 4.0)
-        return y, port.middle
-
-    def lane(self, top: float, bottom: float, width: float) -> float:
-        """The left end of a free strip beside the series."""
-        low, high = min(top, bottom) - 3.0, max(top, bottom) + 3.0
-        beside = [row.right for row in (*self.piece.rows, *self.taken) if row.top < high and row.bottom > low]
-        x = max(beside, default=self.piece.axis) + LANE
-        self.taken.append(Row(low, high, x + width))
-        self.piece.width = max(self.piece.width, x + width + 1.0)
-        self.piece.height = max(self.piece.height, high - 3.0)
-        return x
-
-    def arrival(self, id: str) -> tuple[Port, float]:
-        """Where the next link that ends in a box meets it: they share its side."""
-        port = self.piece.ports[id]
-        before = self.ends.get(id, 0)
-        self.ends[id] = before + 1
-        room = (port.bottom - port.top) / 2 - 4.0
-        offset = 4.5 * ((before + 1) // 2) * (-1) ** before
-        return port, port.middle + max(-room, min(room, offset))
-
-    def skip(self, link: Link) -> None:
-        x0, y0 = self.start(link)
-        style = _style(link)
-        if link.target == EXIT:
-            width = text_width(link.label, NOTE)
-            x = self.lane(y0 - 5, y0 + 5, width + 18)
-            self.piece.wires.append(Wire(((x0, y0), (x + 12, y0)), style, True, link.source))
-            self.piece.words.append(Words(x + 16, y0 + 3, link.label, NOTE, "quiet", "start"))
-            return
-        port, y1 = self.arrival(link.target)
-        x = self.lane(y0, y1, 0.0)
-        self.piece.wires.append(
-            Wire(((x0, y0), (x, y0), (x, y1), (port.right, y1)), style, True, link.source, link.target)
-        )
-
-    def chain(self, link: Link, via: Piece) -> None:
-        """Boxes on a link: a projection, a short branch, an auxiliary head."""
-        assert link.via is not None
-        x0, y0 = self.start(link)
-        top_of, bottom_of = self.span(link, via)
-        style = _style(link)
-        label = clipped(link.label + (", training only" if link.training else ""), NOTE, MAX_TITLE)
-        half = text_width(label, NOTE) / 2 if link.target == EXIT else 0.0
-        left = max(0.0, half - via.axis)
-        x = self.lane(top_of, bottom_of, left + max(via.width, via.axis + half)) + left
-        axis = x + via.axis
-        top = y0 + GAP if link.target == EXIT else y0 + max(GAP, (bottom_of - y0 - via.height) / 2)
-        if 0 not in link.via.breaks:
-            points = ((x0, y0), (axis, y0), (axis, top))
-            self.piece.wires.append(Wire(points, style, True, link.source, _first(link.via.items[0])))
-        self.piece.put(via, x, top)
-        self.piece.rows.append(Row(top, top + via.height, x + via.width))
-        outs = via.exits_at(x, top)
-        if link.target == EXIT and not label:
-            return  # it goes on in another column
-        if link.target == EXIT:
-            end = top + via.height + 13.0
-            self.piece.wires += [Wire(_bent(o.x, o.y, axis, end, end - 8.0), style, True, o.source) for o in outs]
-            self.piece.words.append(Words(axis, end + 10, label, NOTE, "quiet"))
-            return
-        self.open.append((link, outs))
-
-
-def _style(link: Link) -> str:
-    return "training" if link.training else "skip"
-
-
 def _finish(piece: Piece, box: Box, width: float, height: float, axis: float) -> None:
     behind = STACK * min(box.count - 1, 2)
     piece.width, piece.height, piece.axis = width + behind, height + behind, axis
     piece.exits = [Exit(axis, height, box.id)]
-    piece.ports[box.id] = Port(axis, 0.0, width, height)
+    piece.ports[box.id] = Port(axis, 0.0, width, height, height + behind)
 
 
 def _shape(form: str, box: Box, width: float, height: float) -> Shape:
@@ -385,11 +273,6 @@ def _shape_of(item: Box | Parallel) -> str:
     return box.shape if box is not None else ""
 
 
-def _first(item: Box | Parallel) -> str:
-    """The box that a wire into an item leads to; of branches none in particular."""
-    return item.id if isinstance(item, Box) else ""
-
-
 def _only_block(diagram: Diagram) -> Box | None:
     """The block that a diagram consists of."""
     items = diagram.series.items
@@ -405,14 +288,9 @@ def _boxes(item: Box | Parallel) -> list[Box]:
     return boxes_of(Series((item,)))
 
 
-def _bent(x0: float, y0: float, x1: float, y1: float, bend: float) -> tuple[tuple[float, float], ...]:
-    """A line down, across at the height `bend`, and down."""
-    return ((x0, y0), (x1, y1)) if abs(x0 - x1) < 0.01 else ((x0, y0), (x0, bend), (x1, bend), (x1, y1))
-
-
 def _into(out: Exit, axis: float, top: float, target: str, arrow: bool) -> Wire:
-    return Wire(_bent(out.x, out.y, axis, top, top - 9.0), "wire", arrow, out.source, target)
+    return Wire(bent(out.x, out.y, axis, top, top - 9.0), "wire", arrow, out.source, target)
 
 
 def _down(out: Exit, axis: float, bottom: float) -> Wire:
-    return Wire(_bent(out.x, out.y, axis, bottom, bottom - 5.0), "wire", False, out.source)
+    return Wire(bent(out.x, out.y, axis, bottom, bottom - 5.0), "wire", False, out.source)

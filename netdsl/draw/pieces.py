@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 from netdsl.draw.picture import Shape, Wire, Words
+from netdsl.draw.structure import Box, Parallel
 from netdsl.record import Record
+
+TITLE, NOTE = 11.0, 9.0
+"""Sizes of letters: titles, and all else."""
+MAX_TITLE, MAX_LABEL = 250.0, 90.0
+"""A longer text is clipped."""
+PAD = 9.0
+"""Between a text and the sides of its box."""
+GAP, WIDE_GAP = 15.0, 25.0
+"""Between boxes; where a shape is written, or a skip begins, there is more."""
+ASIDE = 16.0
+"""Between branches."""
+FORK = 17.0
+"""Between the place where branches part and the first boxes on them."""
+LANE = 11.0
+"""Between skips."""
+RISE = 5.0
+"""So far below a box its skips begin."""
+STACK = 3.0
+"""A box that stands for several has others behind it, each so far off."""
+OUT = 20.0
+"""Of the line that leaves a column."""
+INSET, HEAD = 10.0, 19.0
+"""Between a frame and what it holds; above that is the frame's title."""
 
 
 class Exit(Record):
@@ -21,6 +45,8 @@ class Port(Record):
     top: float
     right: float
     bottom: float
+    low: float
+    """Below those behind it."""
 
     @property
     def middle(self) -> float:
@@ -61,7 +87,7 @@ class Piece:
         self.inside.append((x, y, piece, block))
         if not block:
             for id, at in piece.ports.items():
-                self.ports[id] = Port(at.axis + x, at.top + y, at.right + x, at.bottom + y)
+                self.ports[id] = Port(at.axis + x, at.top + y, at.right + x, at.bottom + y, at.low + y)
 
     def exits_at(self, x: float, y: float) -> list[Exit]:
         """The exits of a piece that is placed at x, y."""
@@ -93,3 +119,13 @@ class Page:
 
 def joined(path: str, id: str) -> str:
     return f"{path}/{id}" if path and id else path or id
+
+
+def bent(x0: float, y0: float, x1: float, y1: float, bend: float) -> tuple[tuple[float, float], ...]:
+    """A line down, across at the height `bend`, and down."""
+    return ((x0, y0), (x1, y1)) if abs(x0 - x1) < 0.01 else ((x0, y0), (x0, bend), (x1, bend), (x1, y1))
+
+
+def first_id(item: Box | Parallel) -> str:
+    """The box that a wire into an item leads to; of branches none in particular."""
+    return item.id if isinstance(item, Box) else ""

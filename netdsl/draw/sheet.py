@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from netdsl.draw.layout import LANE, OUT, RISE, Builder
+from netdsl.draw.layout import Builder
 from netdsl.draw.picture import Picture, Wire
-from netdsl.draw.pieces import Page, Piece
+from netdsl.draw.pieces import LANE, OUT, RISE, Page, Piece
 from netdsl.draw.structure import ENTRY, EXIT, Box, Diagram, Link, Parallel, Series, boxes_of, levels
 from netdsl.draw.ushape import u_of, u_shaped
 from netdsl.options import UsageError
@@ -243,7 +243,7 @@ def run_across(page: Piece, links: tuple[Link, ...], placed: list[tuple[float, P
     for n, link in enumerate(links):
         source = page.ports.get(link.source)
         target = page.ports[link.target]
-        x0, y0 = (source.axis, source.bottom + RISE) if source else (placed[0][0] + placed[0][1].axis, above + 4.0)
+        x0, y0 = (source.axis, source.low + RISE) if source else (placed[0][0] + placed[0][1].axis, above + 4.0)
         track = TRACK * n
         up, down = lane(link.source), lane(link.target)
         style = "training" if link.training else "skip"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from html import escape
 
 from netdsl.draw.formats import MARK
-from netdsl.draw.layout import STACK
 from netdsl.draw.picture import Picture, Shape, Wire, Words
+from netdsl.draw.pieces import STACK
 from netdsl.draw.theme import FONTS, THEMES, Palette
 
 ROUND = 6.0
@@ -22,9 +22,10 @@ def svg(picture: Picture, theme: str = "auto", width: float | None = None) -> st
     width   in pixels; without it the picture has its own size, and is never wider than the window
     """
     size = f'width="{number(width)}"' if width else f'width="{number(picture.width)}" height="{number(picture.height)}"'
+    scheme = "light dark" if theme == "auto" else theme
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(picture.width)} {number(picture.height)}" {size}'
-        ' style="max-width:100%;height:auto" role="img" aria-labelledby="title desc">',
+        f' style="max-width:100%;height:auto;color-scheme:{scheme}" role="img" aria-labelledby="title desc">',
         f"<!-- {MARK} -->",
         f'<title id="title">{text(picture.name)}</title>',
         f'<desc id="desc">{text(picture.description)}</desc>',

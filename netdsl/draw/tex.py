@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netdsl.draw.formats import MARK
-from netdsl.draw.layout import STACK
 from netdsl.draw.picture import Picture, Shape, Wire, Words
+from netdsl.draw.pieces import STACK
 from netdsl.draw.textable import tex_table
 from netdsl.draw.textext import breakable, escaped
 from netdsl.draw.theme import THEMES, Palette

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from netdsl.draw.layout import GAP, NOTE, OUT, RISE, WIDE_GAP, Builder, label_of, said_of
+from netdsl.draw.layout import Builder, label_of, said_of
 from netdsl.draw.metrics import text_width
 from netdsl.draw.picture import Point, Wire, Words
-from netdsl.draw.pieces import Piece, Row
+from netdsl.draw.pieces import GAP, NOTE, OUT, RISE, WIDE_GAP, Piece, Row
 from netdsl.draw.structure import Box, Diagram, Link, Series
 from netdsl.record import Record
 
@@ -88,7 +88,7 @@ def tops(left: Piece, u: U, parts: list[Piece]) -> list[float]:
         top = limit - part.height
         if box.id in u.skips:
             source = left.ports[u.skips[box.id].source]
-            top = min(top, source.bottom + RISE - part.ports[box.id].middle)
+            top = min(top, source.low + RISE - part.ports[box.id].middle)
         found.append(top)
         limit = top - (WIDE_GAP if said_of(before, box.shape, False)[0] else GAP)
         before = box.shape
@@ -98,7 +98,7 @@ def tops(left: Piece, u: U, parts: list[Piece]) -> list[float]:
 def skip(page: Piece, link: Link, edge: float) -> Wire:
     """A line across: straight where both ends are beside each other."""
     source, target = page.ports[link.source], page.ports[link.target]
-    y = source.bottom + RISE
+    y = source.low + RISE
     turn = edge - BETWEEN / 3
     points = ((source.axis, y), (turn, y), (turn, target.middle), (edge, target.middle))
     straight = abs(y - target.middle) < 0.01
