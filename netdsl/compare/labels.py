@@ -1,8 +1,8 @@
 """Where do the names stand beside their discs?  So that none covers another, each as near to its disc as can be.
 
 A name may stand at sixteen angles and at growing distances. It never covers another name, leaves the frame, or hides a
-small disc; it stands on a large one only where there is nothing better. The most crowded ones choose first, and then
-all choose again a few times, knowing where the others are.
+small disc; it stands on a large one, or nearer to another than to its own, only where there is nothing better. They
+choose one after the other, and then again, knowing where the others are; of several orders the best one counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from netdsl.record import Record
 
-GAPS = (2, 5, 9, 14, 20, 28, 38, 50, 64, 80, 100, 125, 155)
+GAPS = (0, 3, 9, 14, 20, 28, 38, 50, 64, 80, 100, 125, 155)
 """Between a disc and its name, in pixels; from `LINE` on, a line joins them."""
 LINE = 9
 ANGLES = tuple(math.tau * i / 16 for i in (0, 8, 4, 12, 1, 15, 7, 9, 2, 14, 6, 10, 3, 13, 5, 11))
@@ -20,6 +20,8 @@ ANGLES = tuple(math.tau * i / 16 for i in (0, 8, 4, 12, 1, 15, 7, 9, 2, 14, 6, 1
 SMALL = 9.0
 """A disc of at most so many pixels in radius must not be hidden."""
 ROUNDS = 4
+MISSING = 1000.0
+"""How bad it is to have no name; a place that is far away costs some hundred."""
 
 
 class Disc(Record):
@@ -53,17 +55,31 @@ def place(discs: Sequence[Disc], width: float, height: float) -> list[Box | None
     """A place in the frame for each name; None for one that finds none."""
     options = [_options(disc, discs, width, height) for disc in discs]
     crowd = [sum(math.hypot(a.x - b.x, a.y - b.y) < 60 for b in discs) for a in discs]
-    order = sorted(range(len(discs)), key=lambda i: (-crowd[i], discs[i].x))
-    found: list[Box | None] = [None] * len(discs)
+    every = range(len(discs))
+    orders = [
+        sorted(every, key=lambda i: (-crowd[i], discs[i].x)),
+        *(sorted(every, key=lambda i: sign * discs[i].x) for sign in (1, -1)),
+        *(sorted(every, key=lambda i: sign * discs[i].y) for sign in (1, -1)),
+    ]
+    return min((_placed(options, order) for order in orders), key=lambda found: found[0])[1]
+
+
+Options = list[list[tuple[float, Box]]]
+
+
+def _placed(options: Options, order: Sequence[int]) -> tuple[float, list[Box | None]]:
+    """All names choose in this order, again and again while that changes something. Also how bad it is."""
+    found: list[tuple[float, Box] | None] = [None] * len(options)
     for _ in range(ROUNDS):
         before = list(found)
         for i in order:
-            others = [box for j, box in enumerate(found) if box is not None and j != i]
-            free = (box for _, box in options[i] if not any(box.overlap(other) for other in others))
+            others = [place[1] for j, place in enumerate(found) if place is not None and j != i]
+            free = (place for place in options[i] if not any(place[1].overlap(other) for other in others))
             found[i] = next(free, None)
         if found == before:
             break
-    return found
+    cost = sum(MISSING if place is None else place[0] for place in found)
+    return cost, [None if place is None else place[1] for place in found]
 
 
 def _options(disc: Disc, discs: Sequence[Disc], width: float, height: float) -> list[tuple[float, Box]]:
@@ -101,6 +117,7 @@ def _side(part: float) -> float:
 def _cost(box: Box, own: Disc, discs: Sequence[Disc]) -> float | None:
     """How bad a place is; None where it hides a small disc."""
     cost = 1.5 * max(box.gap, 0)
+    away = box.distance(own.x, own.y) - own.radius
     for disc in discs:
         if disc is own:
             continue
@@ -109,6 +126,8 @@ def _cost(box: Box, own: Disc, discs: Sequence[Disc]) -> float | None:
             return None
         if distance < disc.radius:
             cost += 12 * (1 - distance / disc.radius)
+        if distance - disc.radius < away + 2:  # it looks like the name of that one
+            cost += 4 if box.gap >= LINE else 25
         if box.gap >= LINE and _between(own, box, disc):
             cost += 6
     return cost

@@ -187,7 +187,7 @@ def _names(axes: Axes, chart: Chart, colours: Palette) -> None:
     discs = []
     for text, (entry, _, _), (x, y) in zip(texts, chart.points, spots):
         size = text.get_window_extent(renderer)
-        discs.append(Disc(x - frame.x0, y - frame.y0, _radius(entry.params), size.width + 3, size.height + 1))
+        discs.append(Disc(x - frame.x0, y - frame.y0, _radius(entry.params), size.width + 7, size.height + 2))
     back = axes.transAxes.inverted()
     for text, disc, box in zip(texts, discs, place(discs, frame.width, frame.height)):
         if box is None:
