@@ -159,6 +159,13 @@ def test_a_line_without_an_element_says_where_the_nearest_is(fire: Net, line: in
     assert str(caught.value) == said
 
 
+def test_a_line_of_another_network_says_how_to_ask() -> None:
+    net = netdsl.loads("net a\ninput 3\nFC 2\n\nnet b\ninput 4\nFC 3\n", name="two.net")
+    with pytest.raises(UsageError, match="of the network b: it is of `a`, so ask with `--net a`"):
+        explain_line(net, 3)
+    assert explain_line(net, 7).net == "b"
+
+
 def test_a_column_beyond_the_line(fire: Net) -> None:
     with pytest.raises(UsageError, match="has 19 columns, and no column 20"):
         explain_line(fire, 7, 20)

@@ -179,6 +179,10 @@ def _nothing_here(net: Net, line: int) -> str:
     text = source.line(line).strip()
     what = "is empty" if not text else "is a comment" if text.startswith("#") else "has no element of the network"
     said = f"line {line} of {source.name} {what}"
+    for name, definition in net._checked.program.nets.items():
+        own = [definition.header.span, *(statement.span for statement in definition.statements)]
+        if name != net.name and any(_line(net, span) == line for span in own):
+            return f"{said} {net.name}: it is of `{name}`, so ask with `--net {name}`"
     if not spans:
         return f"{said}: all of {net.name} stands in the files that it is made from; ask for a label"
     near = min(spans, key=lambda span: (abs(_line(net, span) - line), _line(net, span) < line, span.start))

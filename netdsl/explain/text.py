@@ -232,7 +232,7 @@ def _sizes(step: Step) -> Iterator[str]:
         jumps = list(dict.fromkeys(reach.jump for reach in own))
         stride = f", stride {'x'.join(map(str, jumps))}" if None not in jumps else ""
         more = [r for r in own if isinstance(r.rows, int) and isinstance(r.size, int) and r.size > r.rows]
-        beyond = f": more than there is, {' x '.join(str(r.rows) for r in own)}; padding counts" if more else ""
+        beyond = " (padding counts)" if more else ""
         yield f"{size} of {of}{stride}{beyond}{' (the first of them)' if step.count > 1 else ''}"
 
 
