@@ -136,6 +136,14 @@ def test_a_u_goes_down_on_the_left_and_up_on_the_right(text: str) -> None:
     assert {(wire.source, wire.target) for wire in across} == {("a", "concat2"), ("b.conv2", "concat1")}
 
 
+def test_a_u_too_tall_for_the_page_is_in_columns() -> None:
+    downs = "\n".join(f"d{i} = CONV 8" for i in range(70))
+    ups = "\n".join(f"identity + d{i}" for i in reversed(range(69)))
+    drawn = picture(structure(netdsl.loads(f"input 8 x 8 x 8\n{downs}\n{ups}")))
+    lies_well(drawn)
+    assert drawn.height < 2 * drawn.width
+
+
 def test_skips_that_cross_are_no_u() -> None:
     crossing = "input 8 x 8 x 8\na = CONV 8\nb = CONV 8\nCONV 8\nidentity | a\nCONV 8\nidentity | b\nCONV 8"
     for text in (crossing, crossing.replace("| b", "| (b -> CONV 4 1x1)")):

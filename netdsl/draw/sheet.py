@@ -43,14 +43,12 @@ def picture(drawn: Diagram, depth: int | None = None, page: str = "portrait") ->
     if depth is not None:
         depth = min(depth, levels(drawn))
         need_few(drawn, depth)
-        u = u_of(drawn) if depth == 0 and page != "column" else None
-        if u is not None:
-            return finished(drawn, u_shaped(builder, drawn, u))
-        return finished(drawn, fitted(builder, drawn, depth, PAGES[page]))
+        u = as_u(builder, drawn, page) if depth == 0 else None
+        return finished(drawn, u or fitted(builder, drawn, depth, PAGES[page]))
     need_few(drawn, 0)
-    u = u_of(drawn)
-    if u is not None and page != "column":
-        return finished(drawn, u_shaped(builder, drawn, u))
+    u = as_u(builder, drawn, page)
+    if u is not None:
+        return finished(drawn, u)
     best = fitted(builder, drawn, 0, PAGES[page])
     for deeper in range(1, levels(drawn) + 1):
         if boxes_at(drawn, deeper) > MAX_DRAWN / 10:
@@ -60,6 +58,13 @@ def picture(drawn: Diagram, depth: int | None = None, page: str = "portrait") ->
             break
         best = found
     return finished(drawn, best)
+
+
+def as_u(builder: Builder, drawn: Diagram, page: str) -> Piece | None:
+    """The network as a U, where it is one that can be read on this page."""
+    u = u_of(drawn) if page != "column" else None
+    piece = u_shaped(builder, drawn, u) if u is not None else None
+    return piece if piece is not None and scale(piece, PAGES[page]) >= LEGIBLE else None
 
 
 def boxes_at(drawn: Diagram, depth: int) -> int:
