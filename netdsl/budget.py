@@ -10,7 +10,8 @@ from fractions import Fraction
 
 from netdsl import tree as t
 from netdsl.devices import BYTES, DEVICES, DTYPES
-from netdsl.diagnostic import Label, nearest
+from netdsl.diagnostic import Help, Label, Repair, nearest
+from netdsl.edits import meant
 from netdsl.evaluate import Evaluator, short
 from netdsl.format import expression
 from netdsl.record import Record
@@ -112,7 +113,7 @@ class Reader:
         self.aside = False
         """Whether it speaks of another size than the one that the input was given."""
 
-    def fail(self, code: str, message: str, span: Span, *helps: str, label: str = "") -> None:
+    def fail(self, code: str, message: str, span: Span, *helps: Help, label: str = "") -> None:
         self.evaluator.fail(code, message, span, label, helps=helps)
         self.failed = True
 
@@ -136,7 +137,8 @@ class Reader:
 
     def unknown(self, head: t.Name) -> None:
         close = ALIASES.get(head.id.lower()) or nearest(head.id, QUANTITIES)
-        helps = f"did you mean `{close}`?" if close else f"a budget limits {', '.join(f'`{q}`' for q in QUANTITIES)}"
+        known = f"a budget limits {', '.join(f'`{q}`' for q in QUANTITIES)}"
+        helps: Help = meant(close, head.span) if close else known
         self.fail("E0602", f"`{head.id}` is nothing that a budget can limit", head.span, helps)
 
     def option(self, name: str, quantity: Quantity, arg: t.Arg) -> None:
@@ -188,18 +190,23 @@ class Reader:
             helps = f"a unit follows its number at once: {unit[quantity.of]}"
             self.fail("E0603", f"`{name}` is in {quantity.of}, and `{text}` has no unit", self.tree.bound.span, helps)
 
-    def other_unit(self, amount: t.Amount, of: str) -> tuple[str, ...]:
+    def other_unit(self, amount: t.Amount, of: str) -> tuple[Help, ...]:
         digits = amount.span.text.removesuffix(amount.unit)
         if of == "bytes" and amount.unit in ("K", "k", "M", "G", "T"):
-            return (f"`{digits}{amount.unit}B`",)
+            return (written_as(amount, f"{digits}{amount.unit}B"),)
         if of in ("count", "pixels") and amount.unit == "B":
-            return (f"a billion is `{digits}G`",)
+            return (Repair.of(f"a billion is `{digits}G`", (amount.span, f"{digits}G")),)
         if of == "count" and amount.unit.endswith("B") and "i" not in amount.unit:
             weigh = (
                 ("what they take in memory is `weights`",) if self.tree.quantity.span.text.endswith("params") else ()
             )
-            return (f"`{digits}{amount.unit[:-1]}`", *weigh)
+            return (written_as(amount, f"{digits}{amount.unit[:-1]}"), *weigh)
         return ()
+
+
+def written_as(amount: t.Amount, text: str) -> Repair:
+    """An amount in another unit."""
+    return Repair.of(f"`{text}`", (amount.span, text))
 
 
 MOST = 10**9

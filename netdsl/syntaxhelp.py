@@ -126,6 +126,11 @@ def _budget(m: Mistake) -> Iterator[Help]:
     elif (number := re.search(r"\d[\d_.]*$", m.line_before)) and m.word in UNITS:
         end = m.at - len(m.before.rsplit("\n", 1)[-1]) + number.end()
         yield Repair.of(f"a unit touches its number: `{number[0]}{m.word}`", (m.span(end, m.at), ""))
+    elif m.shown == "and":
+        start = m.at - (len(m.before) - len(m.before.rstrip(" ")))
+        yield Repair.of("budgets are separated by commas", (m.span(start, m.at + 3), ","))
+    elif m.shown == "%":
+        yield "a budget is an amount, not a share: `params < 5M`"
     elif re.match(r"\d[\w.]*[A-Za-z]", m.word):
         yield "a number needs one of the units K, M, G, T, KB, MB, GB, KiB, MiB, GiB, s, ms, us, or none"
 

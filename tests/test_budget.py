@@ -238,6 +238,8 @@ def test_a_budget_of_its_own_takes_their_place() -> None:
         ("params < 5 M", "E0101"),
         ("params < 60,965,224", "E0101"),
         ("params < 5m", "E0102"),
+        ("params < 5M and macs < 1G", "E0101"),
+        ("params < 50%", "E0101"),
     ],
 )
 def test_what_is_refused(line: str, code: str) -> None:
@@ -275,6 +277,19 @@ def test_a_budget_changes_no_graph(program: Program, quantity: str) -> None:
     budgeted = loads(f"{program.text}\nrequire {quantity} < 1{unit} + 3{unit}")
     assert show_graph(budgeted.graph) == show_graph(net.graph)
     assert [body.pinned for body in bodies(budgeted.graph)] == [body.pinned for body in bodies(net.graph)]
+
+
+@pytest.mark.parametrize(
+    ("line", "help_"), [("params < 5M and depth < 3", "separated by commas"), ("params < 5%", "share")]
+)
+def test_what_people_write_first(line: str, help_: str) -> None:
+    (fault,) = faults(SMALL.format(f"require {line}"))
+    assert help_ in fault.helps[0]
+
+
+def test_too_many_elements_are_not_timed() -> None:
+    (fault,) = faults("net n\ninput 8 x 16 x 16\nrequire time(h200) < 1s\n(CONV 8 relu) * 1000000\n")
+    assert fault.code == "E0403"
 
 
 def test_a_million_elements_are_measured_without_being_listed() -> None:

@@ -9,9 +9,10 @@ from math import ceil, floor
 from netdsl.analysis.quantities import Measured, Part, measured, whole
 from netdsl.budget import Budget, impossible
 from netdsl.check import check
-from netdsl.diagnostic import Diagnostic, Label, diagnose
+from netdsl.diagnostic import Diagnostic, Label, Repair, diagnose
 from netdsl.domain import ANY, solve_at_least
 from netdsl.driver import Checked
+from netdsl.graph import size_unrolled
 from netdsl.net import Net
 from netdsl.network import Elaborated, elaborate
 from netdsl.options import Options
@@ -19,6 +20,8 @@ from netdsl.prove import nearest_sizes
 from netdsl.size import Size, substitute, symbols
 from netdsl.source import Span, place_of
 
+MAX_TIMED = 20_000
+"""So many elements have a floor computed: that takes seconds."""
 SHOWN = 3
 """So many of the elements that cost the most are shown."""
 
@@ -46,6 +49,10 @@ def broken(checked: Checked, budget: Budget) -> Diagnostic | None:
         if misfit is not None:
             return misfit
         net = at_sizes(checked, budget) or net
+    elements = size_unrolled(net.graph)
+    if budget.name == "time" and elements > MAX_TIMED:
+        message = f"the network unrolls to {elements:,} elements, and at most {MAX_TIMED:,} are timed"
+        return diagnose("E0403", message, (budget.span,))
     known = measured(net, budget)
     value = known.value
     if not isinstance(value, float) and symbols(value):
@@ -85,7 +92,10 @@ def undecided(elaborated: Elaborated, budget: Budget, value: Size) -> Diagnostic
         (budget.span,),
         f"{budget.name} = {text}" if text != "a formula" and budget.quantity.of == "count" else "",
         helps=(
-            f"say for which sizes: `{inside} {budget.op} {budget.asked}`",
+            Repair.of(
+                f"say for which sizes: `{inside} {budget.op} {budget.asked}`",
+                (budget.span, f"{inside} {budget.op} {budget.asked}"),
+            ),
             "or give the input sizes when it is checked: `netdsl check --input SIZES`",
         ),
     )

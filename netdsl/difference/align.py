@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Pair = tuple[int | None, int | None]
-MAX_CELLS = 250_000
+MAX_CELLS = 100_000
 """Pairs that are looked at one by one."""
 
 
