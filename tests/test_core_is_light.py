@@ -74,6 +74,8 @@ def test_every_public_name_is_light(stubs: Path) -> None:
         ("compile", GOOGLENET, "-o", "googlenet_compiled.py"),
         ("list",),
         ("fmt", "--check", GOOGLENET),
+        ("draw", GOOGLENET, "-o", "googlenet.html"),
+        ("draw", GOOGLENET, "-o", "googlenet.tex"),
     ],
     ids=lambda arguments: " ".join(map(str, arguments[:1] + arguments[2:])),
 )
