@@ -151,8 +151,10 @@ class Net:
         """Each narrowing of an open size, in the order found: what asked for it, and where."""
         return tuple(self._checked.elaborated.prove.constraints)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What `netdsl show --json` prints: see docs/show-json.md."""
+    def to_dict(self, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd") -> dict[str, Any]:
+        """What `netdsl show --json` prints: see docs/show-json.md. The memory is that of a batch."""
+        from netdsl.analysis.listed import field_of_net, fields_of_layers, memory_of
+
         return {
             "name": self.name,
             "inputs": {name: [_json(size) for size in shape] for name, shape in self.inputs.items()},
@@ -165,6 +167,8 @@ class Net:
             "params_inference": self.params_inference,
             "trainable_params": self.trainable_params,
             "macs": _json(self.macs),
+            "receptive_field": field_of_net(self),
+            "memory": memory_of(self, batch, dtype, optimiser),
             "layers": [
                 {
                     "name": layer.name,
@@ -174,8 +178,9 @@ class Net:
                     "params": layer.params,
                     "macs": _json(self.shown(layer.macs)),
                     "at": place_of(layer.origin).place,
+                    **seen,
                 }
-                for layer in self.layers
+                for layer, seen in fields_of_layers(self)
             ],
         }
 

@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from netdsl.analysis.cost import Measure
+from netdsl.analysis.kept import Ledger, Pieces
+from netdsl.analysis.memory import setting_of
 from netdsl.analysis.receptive import Reach, Receptive, reaches_of
 from netdsl.analysis.seen import Field
 from netdsl.graph import Call, Graph, Node, Repeat, Run, join_path, live, parts, repeat_step, step_names
@@ -31,9 +33,15 @@ MAX_TEXT = 44
 class Outline:
     """The rows of a net, and what they share."""
 
-    def __init__(self, net: Net) -> None:
-        self.net = net
+    def __init__(self, net: Net, batch: int = 1, dtype: str = "fp32") -> None:
+        """The batch and the type of number are those of `Row.kept`."""
+        self.net, self.batch, self.dtype = net, batch, dtype
         self.measure = Measure(net.graph)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """What training keeps of the net."""
+        return Ledger(setting_of(self.batch, self.dtype), training=True).of_net(self.net.graph)
 
     @cached_property
     def receptive(self) -> Receptive:
@@ -84,6 +92,26 @@ class Scope(Record):
             return receptive.fields(self.body)
         entry, others = self.caller.entry
         return receptive.inside(self.caller.applied, entry, others, self.step)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """What training keeps of it."""
+        if self.around is not None:
+            return self.around.pieces
+        if self.caller is None:
+            return self.outline.pieces
+        inner = self.caller.scope.pieces.inner[self.caller.index]
+        return [found for run, found in inner if run.call is self.caller.applied.call][-1]
+
+    @cached_property
+    def handed_on(self) -> bool:
+        """Whether training keeps what the body gives back for somebody outside."""
+        if self.around is not None:
+            return self.around.handed_on
+        if self.caller is None:
+            return False
+        around = self.caller.scope
+        return around.pieces.is_kept(around.pieces.first + self.caller.index, around.handed_on)
 
     def rows(self, which: Iterable[int], path: str, training: bool = False) -> Iterator[Row]:
         names = step_names(self.body)
@@ -205,6 +233,19 @@ class Row(Record):
             inner = self.run.call.body
             return self.count * total([measure.macs(inner, node) for node in inner.nodes])
         return measure.macs(self.scope.body, self.node)
+
+    @cached_property
+    def kept(self) -> Size:
+        """The bytes that training keeps of what it makes until the backward pass, for all its steps."""
+        pieces = self.scope.pieces
+        if self.run is None:
+            return pieces.kept_of(self.index, self.scope.handed_on)
+        kept: Size = 0
+        for run, inner in pieces.inner[self.index]:
+            if run.call is self.run.call:
+                given = inner.size[inner.out] if inner.keeps_output or 0 in inner.keeper else 0
+                kept = kept + run.count * (inner.inside + given)
+        return kept
 
     @cached_property
     def field(self) -> Field:

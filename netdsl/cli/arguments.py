@@ -103,6 +103,17 @@ def show(commands: Commands) -> None:
         "--json", action="store_true", help="as JSON, for programs: every primitive in order of execution"
     )
     command.add_argument("--depth", type=positive, default=1, metavar="N", help="how many levels of blocks to open (1)")
+    command.add_argument("--batch", type=samples, metavar="N", help="samples, for memory and times (1, 32 and 256; 1)")
+    command.add_argument(
+        "--dtype", metavar="TYPE", help="of tensors: fp32, fp16, bf16 or fp64 (fp32); with --roofline also tf32 (bf16)"
+    )
+    command.add_argument("--training", action="store_true", help="what the memory of training consists of")
+    command.add_argument("--optimiser", metavar="NAME", help="what training keeps beside: sgd, adam or none (sgd)")
+    command.add_argument(
+        "--roofline",
+        metavar="DEVICE",
+        help="how fast it can be at all: h200, a100, b200, mi300x, cpu, or FLOPS,BYTES a second (19.5T,1.6T)",
+    )
     about_nets(command)
     about_faults(command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels
+from netdsl.ops.kept import INPUT, OUTPUT, Kept
 from netdsl.ops.sight import Sight, mixed_channels
 from netdsl.prove import Prover
 from netdsl.types import TensorType
@@ -17,6 +18,9 @@ class Activation(Elementwise):
     rectifier: ClassVar[bool] = False
     """Whether He's initialisation is meant for it (He et al. 2015, "Delving deep into rectifiers", §2.2)."""
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return INPUT
+
 
 class ReLU(Activation):
     """y = max(x, 0)."""
@@ -25,6 +29,9 @@ class ReLU(Activation):
     spellings: ClassVar[tuple[str, ...]] = ("RELU",)
     flag: ClassVar[str] = "relu"
     rectifier: ClassVar[bool] = True
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return OUTPUT
 
 
 class ReLU6(Activation):
@@ -135,6 +142,9 @@ class Sigmoid(Activation):
     spellings: ClassVar[tuple[str, ...]] = ("SIGMOID",)
     flag: ClassVar[str] = "sigmoid"
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return OUTPUT
+
 
 class HardSigmoid(Activation):
     """y = min(max(x + 3, 0), 6)/6 (Howard et al. 2019, §5.2)."""
@@ -150,6 +160,9 @@ class Tanh(Activation):
     name: ClassVar[str] = "tanh"
     spellings: ClassVar[tuple[str, ...]] = ("TANH",)
     flag: ClassVar[str] = "tanh"
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return OUTPUT
 
 
 class Softplus(Activation):
@@ -167,3 +180,6 @@ class Softmax(Activation):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (mixed_channels(output),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return OUTPUT

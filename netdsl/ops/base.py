@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from netdsl.ops.kept import Kept
 from netdsl.ops.sight import UNSURE, Sight, each_place
 from netdsl.ops.worked import Worked, by_axis, equation, product
 from netdsl.prove import Prover, ShapeFault, known
@@ -121,6 +122,18 @@ class Op(Record):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         """For each input, what one place of the output sees of it, for receptive fields: by default, nobody knows."""
         return tuple([(UNSURE,) * x.rank for x in inputs])
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        """What training keeps for the backward pass: by default all inputs and the output."""
+        return Kept(tuple(range(len(inputs))), output=True)
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+        """Values for one sample that it needs while it runs, beside inputs and output."""
+        return 0
+
+    def views(self, training: bool) -> bool:
+        """Whether the output is the first input, seen in another way: it takes no memory."""
+        return False
 
     def describe(self) -> str:
         """The attributes that matter most in a few words, for drawings."""

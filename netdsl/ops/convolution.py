@@ -19,8 +19,9 @@ from netdsl.ops.base import (
     written,
 )
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
+from netdsl.ops.kept import INPUT, Kept
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding
-from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
+from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, padded, resolved_padding
 from netdsl.ops.worked import product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size
@@ -152,6 +153,11 @@ class Conv(Window):
             channels = Taps(0) if self.groups == inputs[0].channels == self.out_channels else UNSURE
         return ((channels, *sliding(self.kernel, self.stride, self.padding, self.dilation)),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        if all(before == after for before, after in self.padding):
+            return INPUT
+        return Kept(more=(padded(inputs[0], self.padding),))
+
     def describe(self) -> str:
         words = [written(self.kernel)]
         if set(self.stride) != {1}:
@@ -270,6 +276,9 @@ class ConvTranspose(Op):
         moves = enumerate(zip(self.kernel, self.dilation, self.stride, self.padding), 1)
         rows = [Taps(axis, p - d * (k - 1), p, 1, s) for axis, (k, d, s, p) in moves]
         return ((EVERYTHING if self.groups == 1 else UNSURE, *rows),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return INPUT
 
     def describe(self) -> str:
         words = [written(self.kernel), f"up {'x'.join(map(str, self.stride))}"]

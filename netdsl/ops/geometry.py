@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis, starts
+from netdsl.ops.kept import INPUT, NOTHING, Kept
 from netdsl.ops.sight import Sight, Spread, Taps, cut, each_place
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
@@ -60,6 +61,12 @@ class Crop(Op):
         (x,) = inputs
         middle = [floor_div(size - kept, 2) for size, kept in zip(x.spatial, self.size)]
         return ((Taps(0), *cut(self.offset or middle)),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
+    def views(self, training: bool) -> bool:
+        return True
 
     def describe(self) -> str:
         return "x".join(map(str, self.size)) + (f" from {'x'.join(map(str, self.offset))}" if self.offset else "")
@@ -159,6 +166,9 @@ class Pad(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(0), *cut([-before for before, _ in self.padding])),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING if self.mode == "zeros" else INPUT
+
     def describe(self) -> str:
         sides = [f"{before}" if before == after else f"{before}+{after}" for before, after in self.padding]
         size = sides[0] if len(set(sides)) == 1 else "x".join(sides)
@@ -185,6 +195,9 @@ class PadChannels(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (each_place(output),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
     def describe(self) -> str:
         return f"+{self.channels}"
@@ -260,6 +273,12 @@ class Slice(Op):
         at = axis_index(self.axis, x)
         return (tuple([Taps(axis, *(self.start,) * 2) if axis == at else Taps(axis) for axis in range(x.rank)]),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
+    def views(self, training: bool) -> bool:
+        return True
+
     def describe(self) -> str:
         return f"{self.axis} {self.start}..{'' if self.stop is None else self.stop}"
 
@@ -306,6 +325,9 @@ class ChannelShuffle(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Spread((0,)), *each_place(output)[1:]),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
     def describe(self) -> str:
         return f"groups {self.groups}"
@@ -412,6 +434,12 @@ class Reshape(Op):
         last = [Taps(len(out) - back + i) for i in range(back)]
         return ((*each_place(x)[:front], *(mixed,) * (len(shape) - front - back), *last),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
+    def views(self, training: bool) -> bool:
+        return True
+
     def describe(self) -> str:
         return str(self)
 
@@ -470,6 +498,12 @@ class Transpose(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (tuple([Taps(self.order.index(axis)) for axis in range(inputs[0].rank)]),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
+    def views(self, training: bool) -> bool:
+        return True
 
     def describe(self) -> str:
         return "x".join(map(str, self.order))

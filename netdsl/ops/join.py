@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis, starts
+from netdsl.ops.kept import NOTHING, Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, cut, each_place, resized
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size, floor_div
@@ -39,6 +40,9 @@ class Join(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return tuple([each_place(x) for x in inputs])
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
 
 class Alike(Join):
@@ -81,6 +85,10 @@ class Product(Alike):
     call: ClassVar[str] = "product"
     role: ClassVar[str] = "factor"
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        """All factors, and the products of the first two, three, …"""
+        return Kept(tuple(range(len(inputs))), more=(More(output.elements),) * (len(inputs) - 2))
+
 
 class FractalJoin(Alike):
     """y = 1/n Σ x_i, and drop-path in training (Larsson et al. 2016, eq. 3 and section 3.1).
@@ -103,6 +111,9 @@ class FractalJoin(Alike):
     @classmethod
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         return cls(need_share("`drop` of join", given["drop"]))
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(len(inputs), batch=False),))
 
     def describe(self) -> str:
         return f"drop={self.drop:g}"
@@ -141,6 +152,9 @@ class Gate(Join):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         x, gate = inputs
         return (each_place(x), tuple([EVERYTHING if n == 1 else Taps(axis) for axis, n in enumerate(gate.shape)]))
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept((0, 1))
 
 
 class Concat(Join):
@@ -231,6 +245,9 @@ class CropTo(Join):
         x, like = inputs
         middle = tuple([floor_div(size - kept, 2) for size, kept in zip(x.spatial, like.spatial)])
         return ((Taps(0), *cut(self.offset or middle)), None)
+
+    def views(self, training: bool) -> bool:
+        return True
 
     def describe(self) -> str:
         return f"offset {brief(self.offset)}" if self.offset else ""

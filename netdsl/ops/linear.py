@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Op, Weight, need_spatial
 from netdsl.ops.convolution import BIAS
 from netdsl.ops.initial import BIAS_INIT, INIT
+from netdsl.ops.kept import INPUT, NOTHING, Kept
 from netdsl.ops.sight import Sight, Spread, all_of, each_place
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault, known
@@ -57,6 +58,12 @@ class Flatten(Op):
             return (each_place(x),)
         kept = 0 if self.axes == "all" else 1
         return ((*each_place(x)[:kept], *(Spread((kept,)),) * (x.rank - kept)),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
+    def views(self, training: bool) -> bool:
+        return True
 
     def describe(self) -> str:
         return self.axes if self.axes != "all" else ""
@@ -123,3 +130,6 @@ class Linear(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (all_of(inputs[0]),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return INPUT

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels, nearest_divisors, need_spatial
+from netdsl.ops.kept import Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sight, Taps, all_of, each_place, mixed_channels, whole
 from netdsl.prove import Prover, ShapeFault
+from netdsl.size import Size
 from netdsl.types import TensorType
 
 EPS = Argument("eps", "keyword", "number", 1e-5, doc="ε, 1e-5 by default")
@@ -61,6 +63,9 @@ class BatchNorm(Elementwise):
         channels = inputs[0].channels
         return (f"γ and β for each of {channels} channels; the running μ and σ² are not learned",)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept((0,), more=(More(2 * output.channels, "statistic", batch=False),))
+
 
 class Affine(Elementwise):
     """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² of each sample by itself, and γ and β of each channel.
@@ -87,6 +92,13 @@ class Affine(Elementwise):
     def remarks(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[str, ...]:
         return (f"γ and β for each of {inputs[0].channels} channels",) if self.affine else ()
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept((0,), more=(More(2 * self.means(output), "statistic"),))
+
+    def means(self, x: TensorType) -> Size:
+        """How many means there are for one sample."""
+        raise NotImplementedError
+
 
 class LayerNorm(Affine):
     """y = γ·(x - μ)/√(σ² + ε) + β, with μ and σ² over the channels, at each position by itself (Ba et al. 2016, §3).
@@ -106,6 +118,9 @@ class LayerNorm(Affine):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (mixed_channels(output),)
+
+    def means(self, x: TensorType) -> Size:
+        return TensorType((1, *x.spatial)).elements
 
 
 class GroupNorm(Affine):
@@ -150,6 +165,9 @@ class GroupNorm(Affine):
         """The mean over space sees everything."""
         return ((EVERYTHING if self.groups == 1 else UNSURE, *all_of(output)[1:]),)
 
+    def means(self, x: TensorType) -> Size:
+        return self.groups
+
     def describe(self) -> str:
         return f"groups {self.groups}"
 
@@ -175,6 +193,9 @@ class InstanceNorm(Affine):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (whole(output),)
+
+    def means(self, x: TensorType) -> Size:
+        return x.channels
 
     def describe(self) -> str:
         return "affine" if self.affine else ""
@@ -215,3 +236,12 @@ class LRN(Elementwise):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(0, -(self.n // 2), self.n // 2), *each_place(output)[1:]),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        """The squares with padding for n channels, the sums, and their power."""
+        padded = TensorType((output.channels + self.n - 1, *output.spatial)).elements
+        return Kept((0,), more=(More(padded), More(output.elements), More(output.elements)))
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+        """The sums, and twice their power before it is done."""
+        return 2 * output.elements

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis, written
+from netdsl.ops.kept import INPUT, NOTHING, Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding, whole
-from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, resolved_padding
+from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, padded, resolved_padding
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size
@@ -76,6 +77,14 @@ class Pool(Window):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(0), *sliding(self.kernel, self.stride, self.padding, self.dilation)),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        even = all(before == after for before, after in self.padding)
+        copies = () if even else (padded(inputs[0], self.padding),)
+        return Kept((0,) if even else (), more=(*copies, *self.keeps_more(output)))
+
+    def keeps_more(self, output: TensorType) -> tuple[More, ...]:
+        return ()
+
     def describe(self) -> str:
         rounding = f" {self.rounding}" if self.rounding in ("floor", "ceil") else ""
         return f"{written(self.kernel)} /{brief(self.stride)}{rounding}"
@@ -89,6 +98,10 @@ class MaxPool(Pool):
     spellings: ClassVar[tuple[str, ...]] = ("MAXPOOL", "POOL", "MAX_POOL")
     arguments: ClassVar[tuple[Argument, ...]] = WINDOW
     whole: ClassVar[str] = "GMP"
+
+    def keeps_more(self, output: TensorType) -> tuple[More, ...]:
+        """Where in each window the largest value was."""
+        return (More(output.elements, "index"),)
 
 
 class AvgPool(Pool):
@@ -142,6 +155,9 @@ class GlobalAvgPool(GlobalPool):
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("GAP", "GLOBAL_AVG_POOL")
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
 
 class GlobalMaxPool(GlobalPool):
     """y[c] = max of X[c]."""
@@ -149,6 +165,9 @@ class GlobalMaxPool(GlobalPool):
     name: ClassVar[str] = "globalmaxpool"
     stem: ClassVar[str] = "gmp"
     spellings: ClassVar[tuple[str, ...]] = ("GMP", "GLOBAL_MAX_POOL")
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept((0,), output=True)
 
 
 class AdaptivePool(Op):
@@ -228,9 +247,15 @@ class AdaptiveAvgPool(AdaptivePool):
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_AVGPOOL", "ADAPTIVE_AVG_POOL")
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return INPUT
+
 
 class AdaptiveMaxPool(AdaptivePool):
     """Y[c, i] = max of X[c, floor(i·W/n)] … X[c, ceil((i + 1)·W/n) - 1], on each axis."""
 
     name: ClassVar[str] = "adaptive_maxpool"
     spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_MAXPOOL", "ADAPTIVE_MAX_POOL")
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept((0,), more=(More(output.elements, "index"),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, need_share, need_spatial
+from netdsl.ops.kept import Kept, More
 from netdsl.types import TensorType
 
 HALF = Argument("p", "positional", "number", 0.5, scales=True, doc="the share that is dropped, 0.5 by default")
@@ -37,6 +38,12 @@ class Dropout(Regularisation):
 
     p: float = 0.5
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(output.elements, "mask"),))
+
+    def views(self, training: bool) -> bool:
+        return not training
+
 
 class SpatialDropout(Regularisation):
     """In training each channel is zeroed with probability p, the rest divided by 1 - p (Tompson et al. 2015, §3.2).
@@ -55,6 +62,12 @@ class SpatialDropout(Regularisation):
         need_spatial("SPATIAL_DROPOUT", x)
         return super().build(given, x)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(output.channels),))
+
+    def views(self, training: bool) -> bool:
+        return not training
+
 
 class StochasticDepth(Regularisation):
     """In training y = b·x, with one b for the batch: 0 with probability p, else 1; in inference y = (1 - p)·x.
@@ -66,6 +79,9 @@ class StochasticDepth(Regularisation):
     spellings: ClassVar[tuple[str, ...]] = ("STOCHASTIC_DEPTH",)
     arguments: ClassVar[tuple[Argument, ...]] = (SHARE,)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(1, batch=False),))
+
 
 class DropPath(Regularisation):
     """In training each sample is zeroed as a whole with probability p, the rest divided by 1 - p.
@@ -76,3 +92,9 @@ class DropPath(Regularisation):
     name: ClassVar[str] = "drop_path"
     spellings: ClassVar[tuple[str, ...]] = ("DROP_PATH",)
     arguments: ClassVar[tuple[Argument, ...]] = (SHARE,)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(1),))
+
+    def views(self, training: bool) -> bool:
+        return not training

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, brief, need_spatial, per_axis
+from netdsl.ops.kept import NOTHING, Kept
 from netdsl.ops.sight import Sees, Sight, Taps, between, resized
 from netdsl.ops.worked import factor
 from netdsl.prove import Prover, ShapeFault
@@ -68,6 +69,9 @@ class Upsample(Op):
             else:
                 rows.append(between(axis, 2, 2 * n, 1 - n))
         return ((Taps(0), *rows),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
     def describe(self) -> str:
         return f"x{brief(self.factor)}" + (f" {self.mode}" if self.mode != "nearest" else "")

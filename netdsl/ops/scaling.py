@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Weight, known_channels
+from netdsl.ops.kept import INPUT, NOTHING, Kept
 from netdsl.prove import Prover
 from netdsl.types import TensorType
 
@@ -20,6 +21,9 @@ class Scale(Elementwise):
     )
 
     factor: float
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
     def describe(self) -> str:
         return f"{self.factor:g}"
@@ -43,6 +47,9 @@ class LayerScale(Elementwise):
 
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         return (Weight("weight", (known_channels("LAYER_SCALE", inputs[0]),)),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return INPUT
 
     def describe(self) -> str:
         return f"{self.initial:g}"

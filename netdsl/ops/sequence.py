@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Op, Weight, divisible_by, known_channels, need_share
+from netdsl.ops.kept import NOTHING, Kept, More
 from netdsl.ops.sight import Sight, Taps, all_of, each_place
 from netdsl.ops.worked import factor, product
 from netdsl.prove import Prover, ShapeFault, known
@@ -49,6 +50,8 @@ class Recurrent(Op):
 
     learns: ClassVar[bool] = True
     gates: ClassVar[int]
+    kept: ClassVar[int]
+    """Values that training keeps for each feature of the state and each step."""
     example: ClassVar[str] = "64"
     example_input: ClassVar[str] = "16 x 32"
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -163,6 +166,16 @@ class Recurrent(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (all_of(inputs[0]),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        """The input of each layer, and what its gates and states were at each step. Libraries keep somewhat more."""
+        (x,) = inputs
+        steps, features = x.spatial[0], known_channels(self.spellings[0], x)
+        total: Size = 0
+        for _ in range(self.layers):
+            total = total + steps * (features + self.directions * self.hidden * self.kept)
+            features = self.directions * self.hidden
+        return Kept(more=(More(total),))
+
     def describe(self) -> str:
         words = [f"x{self.layers}"] if self.layers > 1 else []
         words += ["bidirectional"] if self.bidirectional else []
@@ -175,6 +188,7 @@ class RNN(Recurrent):
     name: ClassVar[str] = "rnn"
     spellings: ClassVar[tuple[str, ...]] = ("RNN",)
     gates: ClassVar[int] = 1
+    kept: ClassVar[int] = 1
     arguments: ClassVar[tuple[Argument, ...]] = (
         *Recurrent.arguments,
         Argument("activation", "word", default="tanh", words=("tanh", "relu"), doc="of the state"),
@@ -197,6 +211,7 @@ class GRU(Recurrent):
     name: ClassVar[str] = "gru"
     spellings: ClassVar[tuple[str, ...]] = ("GRU",)
     gates: ClassVar[int] = 3
+    kept: ClassVar[int] = 7
 
 
 class LSTM(Recurrent):
@@ -209,6 +224,7 @@ class LSTM(Recurrent):
     name: ClassVar[str] = "lstm"
     spellings: ClassVar[tuple[str, ...]] = ("LSTM",)
     gates: ClassVar[int] = 4
+    kept: ClassVar[int] = 7
 
 
 class Attention(Op):
@@ -292,6 +308,18 @@ class Attention(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (all_of(inputs[0]),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        """The input once more, step by step; Q, K and V; a sum for each step and head; what the heads give."""
+        (x,) = inputs
+        steps = x.spatial[0]
+        return Kept(
+            more=(More(x.elements), More(3 * x.elements), More(steps * self.heads, "statistic"), More(x.elements))
+        )
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+        """The input once more, Q, K and V, and what the heads give."""
+        return 5 * output.elements
+
     def describe(self) -> str:
         return f"{self.heads} heads" + (" causal" if self.causal else "")
 
@@ -335,6 +363,9 @@ class Embedding(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(1),),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return Kept(more=(More(inputs[0].elements, "index"),))
+
     def describe(self) -> str:
         return f"of {self.vocabulary}"
 
@@ -373,6 +404,9 @@ class Tokens(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(0), Taps(1, -self.n, -self.n)),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
 
     def describe(self) -> str:
         return f"+{self.n}"
@@ -425,6 +459,9 @@ class Positions(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (each_place(output),)
 
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING
+
 
 class SinusoidalPositions(Op):
     """Y[2i, t] = X[2i, t] + sin(t / 10000^(2i/C)), and cos in the odd channels (Vaswani et al. 2017, §3.5)."""
@@ -438,3 +475,6 @@ class SinusoidalPositions(Op):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (each_place(output),)
+
+    def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
+        return NOTHING

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from netdsl.ops.base import Argument, Op, per_axis
+from netdsl.ops.kept import More
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
 from netdsl.types import TensorType
@@ -30,6 +31,12 @@ def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Padding:
     the published PyTorch networks; TensorFlow's SAME is another for strides above one, because it shifts with W.
     """
     return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation))
+
+
+def padded(x: TensorType, padding: Padding) -> More:
+    """A copy of the input with its padding: PyTorch makes one where the two sides differ."""
+    sizes = [size + before + after for size, (before, after) in zip(x.spatial, padding)]
+    return More(TensorType((x.channels, *sizes)).elements)
 
 
 def explicit_padding(pad: tuple[int, ...]) -> Padding:

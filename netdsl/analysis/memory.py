@@ -1,0 +1,209 @@
+"""How much memory does it take, in inference and in training?  From a schedule: what is there at the same time.
+
+    inference    parameters, buffers and the inputs, and the most that other tensors take at any moment
+    training     parameters, buffers, the state of the optimiser, the inputs, and the most that kept activations and
+                 gradients take at any moment of the backward pass
+
+What is modelled is what the PyTorch module of a network does. Elements run in the order of the text. A tensor lives
+from the element that makes it to the end of the statement that reads it last (`Pieces.held_until`), and what a block is
+given lives until the block is done. Nothing is computed in place; flattening, reshaping, slices and crops are views; a
+concatenation is a copy; dropout does nothing in inference. Training keeps what autograd keeps (`Op.keeps`): each piece
+of memory once, until the backward pass of the first element that keeps it. Gradients of activations live from the last
+reader's backward pass to the maker's; those of parameters from theirs on. Not in it: the workspace of libraries, memory
+that an allocator holds back, and the CUDA context.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netdsl.analysis.kept import Ledger, Pieces, Setting
+from netdsl.devices import BYTES
+from netdsl.graph import Graph, Node, fold, live, total_of
+from netdsl.ops.base import Op
+from netdsl.options import UsageError
+from netdsl.record import Record
+from netdsl.size import Size
+from netdsl.types import TensorType
+
+if TYPE_CHECKING:
+    from netdsl.net import Net
+
+OPTIMISERS = {"sgd": 1, "adam": 2, "none": 0}
+"""How many values an optimiser remembers of each parameter: SGD its momentum, Adam two moments."""
+TYPES = ("fp32", "fp16", "bf16", "fp64")
+"""Types that activations and parameters may have in memory."""
+
+
+class Memory(Record):
+    """Bytes, for a batch.
+
+    parameters    all of them; in inference those of heads that only training has are there, too
+    buffers       running statistics
+    inputs        the batch
+    activations   of inference: the most that other tensors take at any moment
+    kept          what the forward pass of training leaves for the backward pass, the batch included where it is kept
+    gradients     of all parameters that are trained
+    state         of the optimiser
+    backward      the most that kept activations and gradients take during the backward pass
+    """
+
+    batch: int
+    dtype: str
+    optimiser: str
+    parameters: int
+    buffers: int
+    inputs: int
+    activations: int
+    kept: int
+    gradients: int
+    state: int
+    backward: int
+
+    @property
+    def inference(self) -> int:
+        """The peak of inference."""
+        return self.parameters + self.buffers + self.inputs + self.activations
+
+    @property
+    def training(self) -> int:
+        """The peak of a step of training."""
+        return self.parameters + self.buffers + self.inputs + self.state + max(self.backward, self.gradients)
+
+
+def memory(net: Net, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd", on_cpu: bool = False) -> Memory:
+    """The memory of a network whose sizes are numbers. Raises UsageError where some are open."""
+    from netdsl.roofline import sizes_of
+
+    for name, shape in net.inputs.items():
+        sizes_of(net, name, shape)
+    if optimiser not in OPTIMISERS:
+        raise UsageError(f"there is no optimiser {optimiser!r}: known are {', '.join(OPTIMISERS)}")
+    setting = setting_of(batch, dtype, on_cpu)
+    forward, training = Ledger(setting, False).of_net(net.graph), Ledger(setting, True).of_net(net.graph)
+    parameters, buffers = held(net.graph, setting.item)
+    gradients = sum(training.learned)
+    return Memory(
+        batch,
+        dtype,
+        optimiser,
+        parameters,
+        buffers,
+        number(sum([setting.bytes(input.type) for input in net.graph.inputs])),
+        number(running(forward)),
+        number(training.inside + sum([training.size[v] for v in handed(training)])),
+        gradients,
+        gradients * OPTIMISERS[optimiser],
+        number(backward(training, top=True)),
+    )
+
+
+def setting_of(batch: int, dtype: str, on_cpu: bool = False) -> Setting:
+    """Raises UsageError for a type that is not known."""
+    if dtype not in TYPES:
+        raise UsageError(f"there is no type {dtype!r} to hold tensors: known are {', '.join(TYPES)}")
+    return Setting(batch, BYTES[dtype], BYTES[dtype] if on_cpu else 1)
+
+
+def number(size: Size) -> int:
+    assert isinstance(size, int), size
+    return int(size)
+
+
+def handed(found: Pieces) -> set[int]:
+    """Pieces of a net that are kept and are an input, or its (first) output."""
+    return {v for v in found.keeper if not found.made(v) or v == found.out}
+
+
+def held(graph: Graph[TensorType], item: int) -> tuple[int, int]:
+    """The bytes of all parameters, and of all buffers."""
+
+    def weights(buffer: bool) -> int:
+        def measure(body: Graph[TensorType], node: Node[TensorType]) -> Size:
+            assert isinstance(node.op, Op)
+            found = node.op.weights(tuple([body.type_of(v) for v in node.inputs]))
+            return sum([w.size * (item if w.shape else 8) for w in found if w.buffer == buffer])
+
+        totals = fold(graph, measure)
+        every = live(graph, training=True)
+        return number(sum([total_of(graph, graph.nodes[i], measure, totals) for i in every]))
+
+    return weights(buffer=False), weights(buffer=True)
+
+
+def running(found: Pieces) -> Size:
+    """The most that the tensors of a body take at any moment, without its inputs."""
+    now: int = 0
+    most: int = 0
+    freed: dict[int, list[int]] = {}
+    for root, i in found.held_until.items():
+        freed.setdefault(i, []).append(root)
+    there: set[int] = set()
+    for i in found.which:
+        value = found.first + i
+        most = max(most, now + number(run_of(found, i)))
+        if found.roots[value] == value:
+            there.add(value)
+            now += number(found.size[value])
+        if value not in found.held_until and value in there:
+            freed.setdefault(i, []).append(value)
+        for root in freed.get(i, ()):
+            if root in there:
+                there.remove(root)
+                now -= number(found.size[root])
+    return most
+
+
+def run_of(found: Pieces, i: int) -> Size:
+    """The most that one node takes while it runs, its output included."""
+    value = found.first + i
+    if i not in found.inner:
+        own = number(found.size[value]) if found.roots[value] == value else 0
+        return own + number(found.works[i])
+    most, before = 0, 0
+    for run, inner in found.inner[i]:
+        peak = number(running(inner))
+        most = max(most, before + peak)
+        if inner.made(inner.out):
+            before = number(inner.size[inner.out])
+            if run.count > 1:
+                most = max(most, before + peak)
+    return most
+
+
+def backward(found: Pieces, top: bool = False) -> Size:
+    """The most that a body's kept pieces and gradients take while its backward pass runs.
+
+    Without what is the caller's: its inputs and output, and their gradients. With `top`, the output is the body's own.
+    """
+    n = len(found.body.nodes)
+    own = [v for v in set(found.roots) if found.made(v) and (top or v != found.out)]
+    change = [0] * (n + 2)  # what is there during the backward pass of node j, as differences
+    for v in own:
+        size, made, last = number(found.size[v]), v - found.first, min(found.last_use.get(v, n), n)
+        kept = v in found.keeper
+        if kept:
+            change[found.keeper[v]] += size
+        elif last == n:
+            change[made] += size  # an output is held by the caller
+        if found.trained[v]:
+            change[made] += size
+            change[last + 1] -= size
+    most = here = before = 0
+    learned = sum(found.learned)
+    for j in range(n):
+        here += change[j]
+        learned -= found.learned[j]
+        most = max(most, here + before + number(back_of(found, j)) + learned)
+        before += number(found.more[j])
+    return most
+
+
+def back_of(found: Pieces, j: int) -> Size:
+    """What one node keeps for itself, and what its backward pass takes; of a repeat, when its last step begins."""
+    if j not in found.inner:
+        return found.more[j] + found.learned[j]
+    _, last = found.inner[j][-1]
+    steps = sum(run.count for run, _ in found.inner[j])
+    between = last.size[0] if steps > 1 and last.trained[0] else 0
+    return found.more[j] - last.inside + backward(last) + between
