@@ -176,7 +176,7 @@ def percent(value: Size, whole: Size) -> str:
     if not isinstance(value, int) or not isinstance(whole, int) or not value or not whole:
         return ""
     share = 100 * value / whole
-    return "<1" if share < 0.5 else f"{share:.0f}"
+    return "<1" if share <= 0.5 else f"{share:.0f}"
 
 
 def open_sizes(net: Net) -> bool:

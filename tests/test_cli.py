@@ -270,9 +270,27 @@ def test_show_is_a_table(run: Run) -> None:
     head, empty, *rows = done.out.splitlines()
     assert head == "lenet5: 61,706 parameters, 416,520 MACs"
     assert empty == ""
-    assert rows[0].split() == ["element", "what", "output", "parameters", "MACs"]
-    assert len(rows) == 1 + 1 + 12
-    assert re.fullmatch(r"fc3 +linear +10 +850 +840", rows[-1])
+    assert rows[0].split() == [
+        "element",
+        "what",
+        "output",
+        "parameters",
+        "%",
+        "MACs",
+        "%",
+        "memory",
+        "%",
+        "field",
+        "stride",
+    ]
+    assert re.fullmatch(r"conv1 +conv 5x5 +6 x 28 x 28 +156 <1 +118K 28 +5 +1", rows[2])
+    assert re.fullmatch(r"fc3 +linear +10 +850 +1 +840 <1 +all", rows[13])
+    assert re.fullmatch(r"total +61,706 +417K +36.4 kB", rows[14])
+    assert rows[16].startswith(
+        "96 % of the parameters are in FC layers, 78 % in fc1; 86 % of the MACs are in convolutions"
+    )
+    assert rows[-3].split() == ["memory,", "fp32", "batch", "1", "batch", "32", "batch", "256"]
+    assert [row.split()[0] for row in rows[-2:]] == ["inference", "training,"]
     assert all(row == row.rstrip() for row in rows)
 
 
@@ -281,7 +299,8 @@ def test_show_tells_parameters_of_training_apart(run: Run) -> None:
     assert head == "googlenet: 13,378,280 parameters (6,998,552 in inference), 1,582,671,872 MACs"
 
 
-def test_show_opens_blocks_to_a_depth(run: Run) -> None:
+def test_show_opens_blocks_to_a_depth(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # wide enough for whole words
     tables = [run("show", "resnet50", "--depth", depth).out.splitlines() for depth in (1, 2, 3, 4, 1000)]
     lengths = [len(table) for table in tables]
     assert lengths == sorted(lengths)
@@ -325,7 +344,7 @@ def test_json_holds_what_was_agreed(name: str, run: Run) -> None:
     assert len(set(names)) == len(names)
     assert not set(names) & known
     for layer in net["layers"]:
-        assert list(layer) == ["name", "op", "inputs", "shape", "params", "macs", "at"]
+        assert list(layer) == ["name", "op", "inputs", "shape", "params", "macs", "at", "receptive_field", "stride"]
         assert isinstance(layer["name"], str)
         assert isinstance(layer["op"], str)
         assert layer["inputs"], "every layer has an input"
@@ -436,8 +455,8 @@ def test_compile_names_the_file_after_the_network(run: Run, spec: Callable[..., 
 def test_compile_with_settings(run: Run) -> None:
     done = run("compile", "vgg16", "--set", "classes=10", "--input", "3x64x64")
     assert done.code == 0
-    assert re.search(r"^fc8 +linear +10 +40,970 +40,960$", done.out, re.MULTILINE)
-    assert re.search(r"^input +input +3 x 64 x 64$", done.out, re.MULTILINE)
+    assert re.search(r"^fc8 +linear +10 +40,970 +<1 +41.0K +<1 +all$", done.out, re.MULTILINE)
+    assert re.search(r"^input +input +3 x 64 x 64 +49.2 kB +1$", done.out, re.MULTILINE)
     assert "2048" in Path("vgg16.py").read_text(encoding="utf-8"), "512 x 2 x 2 reach the first linear layer"
 
 

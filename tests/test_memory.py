@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import pytest
+from storages import kept_by_autograd, most_at_a_time
 
 import netdsl
 from netdsl import Net, UsageError
@@ -18,78 +18,20 @@ SMALL = {
     "lenet5": None,
     "alexnet": None,
     "resnet18": "3x64x64",
-    "resnet110_stochastic_depth": "3x16x16",
-    "mobilenet_v2": "3x64x64",
-    "efficientnet_b0": "3x64x64",
+    "mobilenet_v2": "3x32x32",
     "squeezenet1_1": "3x96x96",
-    "densenet121": "3x64x64",
     "shufflenet_v2_x1_0": "3x64x64",
-    "fractalnet": None,
-    "nin_cifar10": None,
     "unet_padded": "1x32x32",
     "convnext_tiny": "3x64x64",
-    "res2net50_26w_4s": "3x64x64",
-    "pets": "3x64x64",
+    "pets": "3x32x32",
 }
 
 
-LOOSE = {"fractalnet": 0.15, "unet_padded": 0.15, "res2net50_26w_4s": 0.25}
+LOOSE = {"unet_padded": 0.15}
 
 
 def batch_for(net: Net, batch: int) -> list[Any]:
     return [torch.rand(batch, *shape) for shape in net.inputs.values()]
-
-
-def kept_by_autograd(module: Any, inputs: list[Any]) -> int:
-    """Bytes of all storages that are saved for the backward pass, but for those of parameters and buffers."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in [*module.parameters(), *module.buffers()]}
-    found: dict[int, Any] = {}
-
-    def pack(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        found[storage.data_ptr()] = storage  # held, so that its address is not used again
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        module.train()(*inputs)
-    return sum(storage.nbytes() for address, storage in found.items() if address not in own)
-
-
-def most_at_a_time(module: Any, inputs: list[Any], train: bool = False) -> int:
-    """Bytes of storages that are there at the same time, beside parameters, buffers and inputs."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Watch(TorchDispatchMode):
-        def __init__(self) -> None:
-            super().__init__()
-            self.now = self.most = 0
-            own = [*module.parameters(), *module.buffers(), *inputs]
-            self.there = {tensor.untyped_storage()._cdata: 0 for tensor in own}
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
-            for tensor in made if isinstance(made, tuple | list) else (made,):
-                if isinstance(tensor, torch.Tensor):
-                    storage = tensor.untyped_storage()
-                    if storage._cdata not in self.there:
-                        self.there[storage._cdata] = storage.nbytes()
-                        self.now += storage.nbytes()
-                        self.most = max(self.most, self.now)
-                        weakref.finalize(storage, self.gone, storage._cdata)
-            return made
-
-        def gone(self, key: int) -> None:
-            self.now -= self.there.pop(key)
-
-    module.train(train)
-    with Watch() as watch, torch.set_grad_enabled(train):
-        result = module(*inputs)
-        if train:
-            outputs = result if isinstance(result, tuple) else (result,)
-            loss = sum(output.sum() for output in outputs)
-            del result, outputs
-            loss.backward()
-    return watch.most
 
 
 # --- against PyTorch --------------------------------------------------------------------------------------------------
@@ -104,13 +46,13 @@ def test_training_keeps_what_autograd_keeps(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_inference_takes_what_is_there_at_a_time(name: str) -> None:
-    """Sums of many terms, and variables that outlive their last reader, are not followed."""
+    """Variables that outlive their last reader are not followed."""
     net = netdsl.load(name, input=SMALL[name])
     measured = most_at_a_time(net.compile(), batch_for(net, 2))
     assert memory(net, 2).activations == pytest.approx(measured, rel=LOOSE.get(name, 0.01))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "densenet121", "squeezenet1_1", "pets", "alexnet"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "lenet5"])
 def test_the_backward_pass_takes_what_is_there_at_a_time(name: str) -> None:
     net = netdsl.load(name, input=SMALL[name])
     measured = most_at_a_time(net.compile(), batch_for(net, 2), train=True)

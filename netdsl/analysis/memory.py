@@ -77,11 +77,18 @@ def memory(net: Net, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd"
 
     for name, shape in net.inputs.items():
         sizes_of(net, name, shape)
+    return memory_of(net.graph, batch, dtype, optimiser, on_cpu)
+
+
+def memory_of(
+    graph: Graph[TensorType], batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd", on_cpu: bool = False
+) -> Memory:
+    """The same of a checked graph without open sizes; `on_cpu`: with the masks of dropout as they are there."""
     if optimiser not in OPTIMISERS:
         raise UsageError(f"there is no optimiser {optimiser!r}: known are {', '.join(OPTIMISERS)}")
     setting = setting_of(batch, dtype, on_cpu)
-    forward, training = Ledger(setting, False).of_net(net.graph), Ledger(setting, True).of_net(net.graph)
-    parameters, buffers = held(net.graph, setting.item)
+    forward, training = Ledger(setting, False).of_net(graph), Ledger(setting, True).of_net(graph)
+    parameters, buffers = held(graph, setting.item)
     gradients = sum(training.learned)
     return Memory(
         batch,
@@ -89,7 +96,7 @@ def memory(net: Net, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd"
         optimiser,
         parameters,
         buffers,
-        number(sum([setting.bytes(input.type) for input in net.graph.inputs])),
+        number(sum([setting.bytes(input.type) for input in graph.inputs])),
         number(running(forward)),
         number(training.inside + sum([training.size[v] for v in handed(training)])),
         gradients,
