@@ -198,7 +198,7 @@ def check(result: Any, rows: int, reach: Reach | None, exact: bool) -> None:
     first, last = span
     assert first <= seen[0] and seen[-1] <= last, (reach, middle, seen)
     inside = moves and reach.seen.window.first(middle[reach.along - 1]) >= 0 and last < rows - 1
-    if exact and (inside or reach.whole):
+    if exact and inside:
         assert (seen[0], seen[-1]) == (first, last), (reach, middle, seen)
 
 
