@@ -177,7 +177,7 @@ class Elaborator(Joiner):
                 if flag.op is not None:
                     x = self.add_default(flag.op, x, expr.span)
         except ShapeFault as fault:
-            self.shape_fault(fault, expr.span)
+            self.shape_fault(fault, expr.span, before)
             return self.failed()
         if key is not None and says_all(op, args):
             self.applied[key] = steps_between(before, x)

@@ -18,7 +18,7 @@ from netdsl.ops import BY_CALL, BY_SPELLING, Join, Op
 from netdsl.program import BUILTINS, RESERVED, unknown_name
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, symbol
-from netdsl.source import Origin, Span
+from netdsl.source import Origin, Span, place_of
 from netdsl.types import UNKNOWN, Draft, TensorType
 from netdsl.units import UNITS, exactly
 from netdsl.values import (
@@ -70,6 +70,8 @@ class Evaluator:
         self.bodies: dict[object, tuple[Graph[Draft], list[Tensor], dict[str, Num]] | None] = {}
         self.made = self.built = self.calls = self.spliced = 0
         self.free: dict[int, frozenset[str]] = {}
+        self.steps: list[tuple[Span, int, str]] = []
+        """The repeats around what is being built: the text, which step, and what stands for it."""
 
     def origin(self, span: Span) -> Origin:
         """From the text of an element out to the call that the current body stands for."""
@@ -89,6 +91,7 @@ class Evaluator:
         notes: Iterable[str] = (),
         others: Iterable[Label] = (),
     ) -> Diagnostic:
+        notes = (*notes, *(self.which_step() if code.startswith("E03") else ()))
         diagnostic = diagnose(code, message, self.full_origin(span), label, others=others, notes=notes, helps=helps)
         if all(d.code != code or d.label != diagnostic.label or d.message != message for d in self.faults):
             self.faults.append(diagnostic)
@@ -98,11 +101,28 @@ class Evaluator:
             )
         return diagnostic
 
+    def which_step(self) -> list[str]:
+        """In which step of a repeat something is wrong, where the steps before it were right; the innermost first."""
+        return [
+            f"this is step {i + 1} of `{short_text(span.text)}`{what}: before it, all fits"
+            for span, i, what in reversed(self.steps)
+            if i
+        ][:2]
+
     def failed(self) -> Tensor:
         return Tensor(self.builder, UNKNOWN)
 
-    def shape_fault(self, fault: ShapeFault, span: Span) -> None:
-        self.fail(fault.code, fault.message, span, fault.label, notes=fault.notes, helps=fault.helps)
+    def shape_fault(self, fault: ShapeFault, span: Span, x: Tensor | None = None) -> None:
+        """Reports a broken rule at `span`; with `x`, its input, also where that comes from."""
+        others = self.comes_from(x, span) if x is not None and fault.code.startswith("E03") else ()
+        self.fail(fault.code, fault.message, span, fault.label, others=others, notes=fault.notes, helps=fault.helps)
+
+    def comes_from(self, x: Tensor, span: Span) -> tuple[Label, ...]:
+        """What gave a tensor its shape, where that stands in the same text, before `span`."""
+        place = place_of(x.origin)
+        if place.source is not span.source or place.end > span.start or not place.source.own:
+            return ()
+        return (Label(place, "comes in here" if place.text.endswith(str(x.type)) else str(x.type)),)
 
     def evaluate(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Value:
         """The value of an expression; a block stays an expression until it is applied."""

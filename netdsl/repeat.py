@@ -126,7 +126,9 @@ class Repeater(Applier):
         runs: list[Run[Draft]] = []
         i = 0
         while i < times:
+            self.steps.append((expr.span, i, ""))
             made = step(i, running)
+            self.steps.pop()
             if made is None:
                 return self.failed()
             call, captured, type = made
