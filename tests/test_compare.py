@@ -158,11 +158,14 @@ def test_the_same_name_twice_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_the_lecture_says_of_complexity() -> None:
-    """VGG: most operations. GoogLeNet: the most efficient. AlexNet: little computation. ResNet: between."""
+    """VGG: most operations and memory. GoogLeNet: the most efficient. AlexNet: little computation, much memory."""
     by_name = {e.name: e for e in comparison("alexnet", "vgg19", "googlenet", "resnet50", "inception_v4").entries}
     assert max(by_name.values(), key=lambda e: e.macs).name == "vgg19"  # type: ignore[arg-type,return-value]
     assert max(by_name.values(), key=lambda e: e.density or 0).name == "googlenet"
     assert min(by_name.values(), key=lambda e: e.macs).name == "alexnet"  # type: ignore[arg-type,return-value]
+    memory = {name: e.memory.inference for name, e in by_name.items() if e.memory}
+    assert memory["vgg19"] == max(memory.values())
+    assert memory["vgg19"] > memory["alexnet"] > memory["resnet50"] > memory["googlenet"] == min(memory.values())
     assert by_name["alexnet"].params > by_name["resnet50"].params > by_name["googlenet"].params
 
 
@@ -194,9 +197,20 @@ def test_the_table(run: Run) -> None:
     assert done.code == 0 and done.err == ""
     title, heading, first, second, *_ = done.out.splitlines()
     assert title == "3 x 224 x 224 -> 1000    accuracy: ILSVRC-2012 validation"
-    assert heading.split() == ["network", "year", "params", "MACs", "depth", "field", "top-1", "top-5", "top-1/M"]
-    assert first.split() == ["googlenet", "2014", "7.00M", "1.58G", "22", "715", "68.70", "88.90", "9.8"]
-    assert second.split() == ["vgg16", "2014", "138M", "15.5G", "16", "212", "71.59", "90.38", "0.5"]
+    assert heading.split() == [
+        "network",
+        "year",
+        "params",
+        "MACs",
+        "acts",
+        "depth",
+        "field",
+        "top-1",
+        "top-5",
+        "top-1/M",
+    ]
+    assert first.split() == ["googlenet", "2014", "7.00M", "1.58G", "48.3MB", "22", "715", "68.70", "88.90", "9.8"]
+    assert second.split() == ["vgg16", "2014", "138M", "15.5G", "73.2MB", "16", "212", "71.59", "90.38", "0.5"]
     reverse = run("compare", "vgg16", "googlenet", "--sort", "params", "--reverse").out.splitlines()
     assert reverse[2:4] == [second, first]
 
@@ -285,6 +299,6 @@ def test_long_names_are_cut_and_links_and_folders_among_the_files_are_passed_ove
     done = run("compare", ".", "--sort", "depth")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[2:] == [
-        f"{'n' * 43}…     224  13.8k        1        3",
-        f"{'deep':44}    584M  36.9G  1000000  2000001",
+        f"{'n' * 43}…     224  13.8k    768B        1        3",
+        f"{'deep':44}    584M  36.9G  2.05GB  1000000  2000001",
     ]

@@ -131,7 +131,9 @@ def compare(commands: Commands) -> None:
     command.add_argument("--sort", default="year", metavar="COLUMN", help="by which one (year); accuracies downwards")
     command.add_argument("--reverse", action="store_true", help="the other way round")
     command.add_argument(
-        "--columns", metavar="NAMES", help="of name,year,family,input,params,macs,depth,field,top1,top5,density,file"
+        "--columns",
+        metavar="NAMES",
+        help="of name,year,family,input,params,macs,activations,memory,depth,field,top1,top5,density and file",
     )
     command.add_argument(
         "-o", "--output", metavar="FILE", help="draw the picture: .svg, .png, .pdf, or .html with the table"

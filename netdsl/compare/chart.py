@@ -27,6 +27,8 @@ AXES = {
     "year": "year of the paper",
     "params": "parameters",
     "macs": "operations for one input (multiply-accumulates)",
+    "activations": "activations that training keeps of one sample, bytes",
+    "memory": "memory of inference at its peak, one sample, bytes",
     "field": "receptive field of the last map, pixels",
     "depth": "layers with weights, on the longest path",
     "top1": "top-1 accuracy, {}, %",

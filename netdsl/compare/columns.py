@@ -65,6 +65,10 @@ def _tenths(value: Value) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
+def _bytes(value: Value) -> str:
+    return "" if value is None else f"{short(value)}B"
+
+
 def _plain(value: Value) -> str:
     return "" if value is None else str(value)
 
@@ -80,6 +84,20 @@ COLUMNS = (
     Column("input", "input", "its sizes", _inputs),
     Column("params", "params", "parameters that inference has", lambda entry: entry.params, short),
     Column("macs", "MACs", "multiply-accumulates for one sample", lambda entry: entry.macs, short),
+    Column(
+        "activations",
+        "acts",
+        "bytes of activations that training keeps of one sample (fp32)",
+        lambda entry: entry.memory.kept if entry.memory else None,
+        _bytes,
+    ),
+    Column(
+        "memory",
+        "memory",
+        "bytes of inference at its peak, for one sample (fp32): weights and activations",
+        lambda entry: entry.memory.inference if entry.memory else None,
+        _bytes,
+    ),
     Column("depth", "depth", "layers with weights on the longest path", lambda entry: entry.depth, _plain),
     Column("field", "field", "receptive field of the last map, in pixels", lambda entry: entry.field, _plain),
     Column("top1", "top-1", "published accuracy in per cent", lambda entry: entry.top1, _per_cent, best_first=True),
@@ -88,7 +106,7 @@ COLUMNS = (
     Column("file", "file", "the spec", lambda entry: entry.file),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
-USUAL = tuple(column.name for column in COLUMNS if column.name not in ("family", "file"))
+USUAL = tuple(column.name for column in COLUMNS if column.name not in ("family", "memory", "file"))
 
 
 def columns_of(names: Sequence[str]) -> tuple[Column, ...]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from netdsl.analysis.depth import depth
+from netdsl.analysis.memory import Memory, memory
 from netdsl.analysis.receptive import receptive_field
 from netdsl.compare.published import Accuracy, Published, published, published_of
 from netdsl.net import Net, Shape
 from netdsl.record import Record
-from netdsl.size import Formula, Size
+from netdsl.size import Formula, Size, symbols
 from netdsl.types import TensorType
 
 ALIKE = 1.5
@@ -30,6 +31,7 @@ class Entry(Record):
     macs        multiply-accumulates for one sample; a formula where sizes are open
     depth       layers with products of weights, on the longest path
     field       receptive field of the last map, the larger of its axes; `all` where a place sees the whole input
+    memory      for one sample, in fp32; None where sizes are open
     published   the paper and its figures, where the network is a shipped one as it stands
     """
 
@@ -41,6 +43,7 @@ class Entry(Record):
     macs: Size
     depth: int
     field: Size | str | None
+    memory: Memory | None
     published: Published | None = None
 
     @property
@@ -71,7 +74,7 @@ class Entry(Record):
 
     @property
     def is_open(self) -> bool:
-        return any(isinstance(size, Formula) for shape in self.inputs for size in shape)
+        return any(map(symbols, _sizes(self.inputs)))
 
 
 class Group(Record):
@@ -119,8 +122,13 @@ def entry_of(net: Net, file: str) -> Entry:
         net.macs,
         depth(net.graph),
         _field(net),
+        memory(net) if not any(map(symbols, _sizes(net.inputs.values()))) else None,
         published_of(net),
     )
+
+
+def _sizes(shapes: Iterable[Shape]) -> Iterable[Size]:
+    return (size for shape in shapes for size in shape)
 
 
 def _field(net: Net) -> Size | str | None:
