@@ -44,11 +44,20 @@ QUANTITIES = {
     "layers": Quantity("count", "has {} layers with weights", sized=False),
     "depth": Quantity("count", "is {} layers deep", sized=False),
     "receptive_field": Quantity("pixels", "has a receptive field of {} pixels", sized=False),
+    "memory": Quantity("bytes", "needs {} of memory", ("batch", "training", "dtype", "optimiser")),
     "time": Quantity("seconds", "takes at least {}", ("device", "batch", "dtype")),
 }
 """By the name that stands in `require`. docs/language.md says what each counts."""
 
-WORDS = {**dict.fromkeys(DTYPES, "dtype"), **dict.fromkeys(DEVICES, "device"), "training": "training"}
+OPTIMISERS = ("sgd", "adam", "none")
+"""As in `analysis/memory.py`."""
+
+WORDS = {
+    **dict.fromkeys(DTYPES, "dtype"),
+    **dict.fromkeys(DEVICES, "device"),
+    **dict.fromkeys(OPTIMISERS, "optimiser"),
+    "training": "training",
+}
 """Options that are said by their value alone: `time(h200)`, `memory(training)`."""
 
 
@@ -147,7 +156,9 @@ class Reader:
         key = arg.name if isinstance(arg, t.Keyword) else WORDS.get(value.id, "") if isinstance(value, t.Name) else ""
         if key in self.options or key in self.sizes:
             self.fail("E0204", f"`{key}` is given twice", arg.span)
-        elif key in quantity.options:
+        elif key == "training" and key in quantity.options and not isinstance(arg, t.Keyword):
+            self.options[key] = 1
+        elif key in quantity.options and key != "training":
             self.options[key] = self.known_word(key, value) if key in CHOICES else self.number(key, value)
         elif quantity.sized and key in self.evaluator.symbols:
             self.sizes[key] = self.number(key, value)
@@ -210,7 +221,11 @@ def written_as(amount: t.Amount, text: str) -> Repair:
 
 
 MOST = 10**9
-CHOICES = {"dtype": tuple(dtype for dtype in DTYPES if dtype in BYTES), "device": tuple(DEVICES)}
+CHOICES = {
+    "dtype": tuple(dtype for dtype in DTYPES if dtype in BYTES),
+    "device": tuple(DEVICES),
+    "optimiser": OPTIMISERS,
+}
 MEASURES = {"count": "plain numbers", "bytes": "bytes", "seconds": "seconds", "pixels": "pixels"}
 ALIASES = {
     "parameters": "params",

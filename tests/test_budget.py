@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Program, programs, share
 
+from netdsl.analysis import memory as memory_module
 from netdsl.analysis.depth import depth
+from netdsl.analysis.memory import memory
 from netdsl.analysis.receptive import receptive_field
+from netdsl.budget import CHOICES
 from netdsl.cli import main
 from netdsl.diagnostic import Diagnostic, SpecError
 from netdsl.graph import bodies, show_graph
@@ -130,6 +133,30 @@ def test_the_receptive_field_is_that_of_the_worse_axis() -> None:
     (fault,) = faults(net.format("< 7"))
     assert "7 pixels" in fault.message
     assert [label.text for label in fault.others] == ["5", "2"] or [label.text for label in fault.others] == ["4", "2"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "lenet5", "lstm_digits"])
+def test_memory(name: str) -> None:
+    found, trained = memory(load(name), 8, "bf16"), memory(load(name), 4, optimiser="adam")
+    budgets = f"memory(batch=8, bf16) == {found.inference}B, memory(training, batch=4, adam) == {trained.training}B"
+    assert loads(f"net same = {name} with\n    require {budgets}")
+    (fault,) = faults(f"net same = {name} with\n    require memory(batch=8, bf16) < {found.inference}B")
+    assert fault.label.text == "just that, which this budget excludes"
+    assert "parameters" in fault.notes[0]
+    assert all(label.text.startswith("output of ") for label in fault.others)
+
+
+def test_memory_of_open_sizes() -> None:
+    assert [fault.code for fault in faults(OPEN.format("require memory < 1GB"))] == ["E0604"]
+    assert loads(OPEN.format("require memory(H=32, W=32) < 1MB"))
+    assert [fault.code for fault in faults(OPEN.format("require memory(H=320, W=320) < 1MB"))] == ["E0601"]
+    assert [fault.code for fault in faults(OPEN.format("require memory(trainin) < 1MB"))] == ["E0602"]
+    assert [fault.code for fault in faults(OPEN.format("require memory(lamb) < 1MB"))] == ["E0602"]
+
+
+def test_options_are_those_of_the_functions_behind() -> None:
+    assert set(memory_module.OPTIMISERS) == set(CHOICES["optimiser"])
+    assert {dtype.replace("tf32", "fp32") for dtype in CHOICES["dtype"]} <= set(memory_module.TYPES)
 
 
 def test_what_is_frozen_costs_no_training() -> None:

@@ -147,12 +147,32 @@ def overspent(net: Net, budget: Budget, value: int | float, known: Measured) -> 
     at = "".join(f" {'at' if i == 0 else 'and'} {name} = {size}" for i, (name, size) in enumerate(budget.sizes.items()))
     message = f"`{net.name}` {quantity.said.format(amount(value, quantity.of))}{at}, and {allowed}"
     whole = sum(part.amount for part in parts)
-    largest = [part for part in sorted(parts, key=lambda part: -part.amount)[:SHOWN] if part.amount * 50 >= whole > 0]
+    parts = sorted(by_place(parts, added=not known.terms), key=lambda part: -part.amount)
+    largest = [part for part in parts[:SHOWN] if part.amount * 50 >= whole > 0]
     others = [
-        Label(place_of(part.origin), amount(part.amount, quantity.of) + share_of(part, whole)) for part in largest
+        Label(
+            place_of(part.origin),
+            f"output of {amount(part.amount, quantity.of)}"
+            if known.terms
+            else amount(part.amount, quantity.of) + share_of(part, whole),
+        )
+        for part in largest
     ]
     helps = [f"a budget of `{budget.name}` in `{net.name}` takes the place of its base's"] if budget.inherited else []
-    return diagnose("E0601", message, (budget.span,), by, others=others, notes=notes(largest), helps=helps)
+    return diagnose("E0601", message, (budget.span,), by, others=others, notes=notes(largest, known), helps=helps)
+
+
+def by_place(parts: list[Part], added: bool) -> list[Part]:
+    """One part for each piece of text: the sum of those that it stands for, or the largest of them."""
+    found: dict[Span, list[Part]] = {}
+    for part in parts:
+        found.setdefault(place_of(part.origin), []).append(part)
+    merged = []
+    for some in found.values():
+        most = max(some, key=lambda part: part.amount)
+        amounts = sum(part.amount for part in some)
+        merged.append(most.replace(amount=amounts) if added else most)
+    return merged
 
 
 def in_proportion(value: Fraction, difference: Fraction, bound: int | Fraction) -> str:
@@ -181,8 +201,11 @@ def share_of(part: Part, total: int | float) -> str:
     return f" ({100 * part.amount / total:.0f} %)" if total > 1000 or isinstance(total, float) else ""
 
 
-def notes(largest: list[Part]) -> Iterator[str]:
-    """How the most expensive element comes to its cost."""
+def notes(largest: list[Part], known: Measured) -> Iterator[str]:
+    """How the most expensive element comes to its cost, or which terms the whole has."""
+    if known.terms:
+        terms = [f"{name} {amount(size, 'bytes')}" for name, size in known.terms.items()]
+        yield f"{' + '.join(terms)} = {amount(sum(known.terms.values()), 'bytes')}"
     for part in largest[:1]:
         if part.worked:
             yield f"{part.name}: {part.worked}"

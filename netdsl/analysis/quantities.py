@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from netdsl.analysis.cost import Measure
 from netdsl.analysis.depth import layer_counts, longest_path
@@ -33,6 +33,8 @@ class Measured(Record):
 
     value: Size | float
     parts: Callable[[], list[Part]]
+    terms: Mapping[str, int] = {}
+    """What it is the sum of, where the elements are not: then their parts are the sizes of what they make."""
 
 
 def measured(net: Net, budget: Budget) -> Measured:
@@ -180,6 +182,42 @@ def open_sizes(net: Net) -> Size:
     return total([size for shape in net.inputs.values() for size in shape if symbols(size)])
 
 
+def _memory(net: Net, budget: Budget) -> Measured:
+    """The peak of inference, or of a step of training, as `analysis/memory.py` schedules it."""
+    from netdsl.analysis.memory import memory
+
+    if symbols(open_sizes(net)):
+        return Measured(open_sizes(net), list)
+    options = budget.options
+    batch, dtype = int(options.get("batch", 1)), str(options.get("dtype", "fp32")).replace("tf32", "fp32")
+    found = memory(net, batch, dtype, str(options.get("optimiser", "sgd")))
+    training = "training" in options
+
+    def each(body: Graph[TensorType], node: Node[TensorType]) -> Size:
+        return BYTES[dtype] * batch * node.type.elements
+
+    if training:
+        terms = {
+            "parameters": found.parameters,
+            "running statistics": found.buffers,
+            "input": found.inputs,
+            "state of the optimiser": found.state,
+            "activations and gradients": max(found.backward, found.gradients),
+        }
+    else:
+        terms = {
+            "parameters": found.parameters,
+            "running statistics": found.buffers,
+            "input": found.inputs,
+            "activations": found.activations,
+        }
+    return Measured(
+        found.training if training else found.inference,
+        lambda: summed(net.graph, each),
+        {name: size for name, size in terms.items() if size},
+    )
+
+
 def _time(net: Net, budget: Budget) -> Measured:
     """The floor on a device (`roofline.py`): a network can be slower, and no network is faster."""
     from netdsl.passes.inline import inline
@@ -211,5 +249,6 @@ MEASURES: dict[str, Callable[[Net, Budget], Measured]] = {
     "layers": _layers,
     "depth": _depth,
     "receptive_field": _receptive,
+    "memory": _memory,
     "time": _time,
 }

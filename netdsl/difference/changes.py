@@ -130,6 +130,9 @@ def totals(old: Net, new: Net) -> tuple[Total, ...]:
     found.append(Total("MACs", old.macs, new.macs))
     found.append(Total("depth", depth(old.graph), depth(new.graph)))
     found.append(Total("receptive field", seen(old), seen(new)))
+    before, after = peaks(old), peaks(new)
+    if before and after:
+        found += [Total(name, before[name], after[name]) for name in before]
     return tuple(found)
 
 
@@ -140,6 +143,16 @@ def seen(net: Net) -> Size | None:
     sizes = [reach.size for reach in receptive_field(net) if reach.axis != "C"]
     known = [size for size in sizes if isinstance(size, int)]
     return max(known) if known and len(known) == len(sizes) else None
+
+
+def peaks(net: Net) -> dict[str, int]:
+    """Bytes that inference and training take for one sample; nothing where sizes are open."""
+    from netdsl.analysis.memory import memory
+
+    if any(type.symbols for type in [input.type for input in net.graph.inputs]):
+        return {}
+    found = memory(net)
+    return {"bytes, inference": found.inference, "bytes, training": found.training}
 
 
 class Comparer:
