@@ -11,6 +11,7 @@ import pytest
 from commands import Run
 
 from netdsl.analysis.depth import depth
+from netdsl.cli.arguments import build_parser
 from netdsl.compare.columns import COLUMNS, ordered, short
 from netdsl.compare.entries import Comparison, compare
 from netdsl.compare.published import published, published_of
@@ -302,3 +303,12 @@ def test_long_names_are_cut_and_links_and_folders_among_the_files_are_passed_ove
         f"{'n' * 43}…     224  13.8k    768B        1        3",
         f"{'deep':44}    584M  36.9G  2.05GB  1000000  2000001",
     ]
+
+
+def test_the_help_and_the_page_name_every_column() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "compare.md").read_text()
+    command = next(a for a in build_parser()._actions if a.dest == "command").choices["compare"]  # type: ignore[index,call-overload]
+    (columns,) = [action for action in command._actions if action.dest == "columns"]
+    names = [column.name for column in COLUMNS]
+    assert columns.help == f"of {', '.join(names)}"
+    assert all(f"`{name}`" in page for name in names if name != "name")

@@ -133,7 +133,7 @@ def compare(commands: Commands) -> None:
     command.add_argument(
         "--columns",
         metavar="NAMES",
-        help="of name,year,family,input,params,macs,activations,memory,depth,field,top1,top5,density and file",
+        help="of name, year, family, input, params, macs, activations, memory, depth, field, top1, top5, density, file",
     )
     command.add_argument(
         "-o", "--output", metavar="FILE", help="draw the picture: .svg, .png, .pdf, or .html with the table"
