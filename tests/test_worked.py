@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from strategies import Program, programs, symbolic_programs
 
 import netdsl
+from netdsl import UsageError
+from netdsl.domain import Domain
+from netdsl.explain.element import explain_line
+from netdsl.explain.text import explanation_text
 from netdsl.graph import Graph, Node, bodies
 from netdsl.ops import OPS, Op
 from netdsl.ops.worked import Worked, equation, product
@@ -120,6 +126,32 @@ def test_every_element_of_the_shipped_networks(path: Path) -> None:
     sizes = dict.fromkeys(net.constraints, 32 * 15)
     for op, inputs, output in set(nodes(net.graph)):
         holds(op.worked(inputs, output), op, inputs, output, sizes)
+
+
+def opened(program: Program) -> str:
+    """The text for open heights and widths."""
+    return program.with_inputs(*(" x ".join((str(shape[0]), *"DHW"[4 - len(shape) :])) for shape in program.inputs))
+
+
+@settings(max_examples=40)
+@given(programs().map(lambda program: program.text) | symbolic_programs().map(opened))
+def test_every_element_of_drawn_networks(text: str) -> None:
+    """Worked, and told line by line in 80 columns."""
+    net = netdsl.loads(text)
+    sizes = {name: admitted(domain) for name, domain in net.domains.items()}
+    for op, inputs, output in set(nodes(net.graph)):
+        holds(op.worked(inputs, output), op, inputs, output, sizes)
+    for line in range(1, text.count("\n") + 1):
+        try:
+            found = explain_line(net, line)
+        except UsageError:
+            continue
+        assert max(map(len, explanation_text(found, (net.params, net.macs)).splitlines())) <= 80
+
+
+def admitted(domain: Domain) -> int:
+    """A size that fits, well above the smallest."""
+    return next(n for n in range(domain.lower + 20, domain.lower + 21 + domain.modulus) if domain.admits(n))
 
 
 def test_an_equation_that_does_not_hold_is_seen() -> None:
