@@ -37,7 +37,7 @@ class Change(Record):
     """The application that is changed."""
 
 
-COSTS = {"pad": 1.0, "stride": 1.2, "kernel": 1.5, "dilation": 1.5, "rounding": 2.0, "padding": 2.2, "input": 2.0}
+COSTS = {"pad": 1.0, "stride": 1.2, "kernel": 1.5, "dilation": 1.5, "rounding": 2.0, "padding": 2.2, "input": 2.5}
 """What a change of an argument costs, the amount aside; that of a number of channels is 1."""
 ADDED = {"pad": 0.5, "stride": 1.3, "kernel": 3.5}
 """What an argument costs more that was not there."""
@@ -47,10 +47,16 @@ def of_literal(literal: Literal, value: int, argument: str = "") -> Change:
     """Another number in the place of one in the text, where it is that argument of a primitive."""
     edits = tuple(Edit(span, str(value)) for span in literal.spans)
     argument = literal.role or argument
-    amount = abs(value - literal.value) / max(1, literal.value)
-    uneven = 0.6 if argument == "kernel" and literal.value % 2 and not value % 2 else 0
-    more = 10 if argument == "input" else 0.5 if argument == "pad" else 1
-    return Change(edits, "", COSTS.get(argument, 1.0) + amount * more + uneven, literal.name)
+    amount = abs(value - literal.value) / max(1, literal.value, value)
+    uneven = 1.0 if argument == "kernel" and literal.value % 2 and not value % 2 else 0
+    more = 10 if argument == "input" else 0.5 if argument == "pad" else 1 if argument in COSTS else 0.3
+    less_round = 0 if argument in COSTS else (_twos(literal.value) - _twos(value)) / 10
+    return Change(edits, "", COSTS.get(argument, 1.0) + amount * more + uneven + less_round, literal.name)
+
+
+def _twos(value: int) -> int:
+    """How often 2 divides a number, up to 6 times: numbers of channels are round, and a mistake rarely is."""
+    return next((n for n in range(6) if value % 2 ** (n + 1)), 6)
 
 
 def is_near(literal: Literal, value: int) -> bool:
@@ -73,7 +79,8 @@ def changes(
     application: Application, literals: Mapping[str, Literal], source: Source, fits: Callable[[TensorType], bool]
 ) -> Iterator[Change]:
     """The changes of one application with which what it gives `fits`: of each number or argument the nearest ones."""
-    names = sorted({name for value in application.given.values() for name in _symbols(value) if name in literals})
+    given = [*application.given.values()]
+    names = sorted({name for value in given for name in _symbols(value) if name in literals})
     for name in names:
         yield from _literal_changes(application, literals[name], literals, fits)
     if application.expr.span.source is source and not _is_vgg(application):
@@ -93,7 +100,9 @@ def _literal_changes(
         if value < 0 or (value > literal.value) in found or not is_near(literal, value):
             continue
         given = {name: _with(old, literal.name, value, literals) for name, old in application.given.items()}
-        out = outcome(application, given) if _allowed(application.op, given) else None
+        shape = _with(application.x.shape, literal.name, value, literals)
+        changed = application.replace(x=TensorType(shape))
+        out = outcome(changed, given) if _allowed(application.op, given) and min(shape) > 0 else None
         if out is not None and fits(out):
             found.add(value > literal.value)
             argument = next(name for name, old in application.given.items() if literal.name in _symbols(old))

@@ -241,6 +241,24 @@ class Watcher(Network):
             out.type = TensorType(tuple(shape))
         return out
 
+    def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None, end: Any = None) -> Tensor:
+        """One copy more changes a size by as much as each of those that are there, where all do alike."""
+        before = x.type if x is not None else None
+        out = super().run_repeat(expr, scope, x, end)
+        if len(expr.items) != 2 or not isinstance(out.type, TensorType) or not isinstance(before, TensorType):
+            return out
+        n = self.evaluate(expr.items[1], scope, x)
+        if not isinstance(n, Num) or not isinstance(n.value, int) or n.trace is None or before.rank != out.type.rank:
+            return out
+        more, shape = n.trace - n.value, []
+        for old, new in zip(before.shape, out.type.shape):
+            if isinstance(old, int) and isinstance(new, int) and (new - old) % n.value == 0 and new != old:
+                trace = trace_of(new) + more * int((int(new) - int(old)) // n.value)
+                new = Traced(int(new), trace) if isinstance(trace, Formula) else new
+            shape.append(new)
+        out.type = TensorType(tuple(shape))
+        return out
+
     # --- faults
 
     def fail(self, code: str, message: str, span: Span, label: str = "", **more: Any) -> Diagnostic:

@@ -34,7 +34,7 @@ from netdsl.types import TensorType
 
 SHAPE_CODES = frozenset(["E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0311"])
 """The faults whose formulas are solved."""
-MAX_TRIED = 12
+MAX_TRIED = 16
 """How many candidates of one fault are tried."""
 MAX_REPAIRED = 10
 """For how many faults of one spec repairs are looked for."""
@@ -93,21 +93,28 @@ def _as_candidate(idea: Repair, number: int) -> Candidate:
 
 
 def accepted(fault: Diagnostic, candidates: list[Candidate], verifier: Verifier) -> tuple[Repair, ...]:
-    """Those that repair the fault: the cheapest, one for each thing that is changed, as many as are offered."""
-    found: list[Repair] = []
-    taken: set[str] = set()
+    """Those that repair the fault: first those that leave the fewest others, of these the cheapest.
+
+    One for each thing that is changed, as many as are offered.
+    """
+    found: list[tuple[int, Candidate]] = []
     tried: set[tuple[tuple[int, int, str], ...]] = set()
-    for candidate in sorted(candidates, key=lambda c: (c.cost, c.edits[0].span.start)):
+    for candidate in sorted(candidates, key=_rank):
         effect = tuple((e.span.start, e.span.end, e.text) for e in candidate.edits)
-        if candidate.what in taken or effect in tried:
+        if effect in tried or any(candidate.what == c.what or candidate.title == c.title for _, c in found):
             continue
-        if len(tried) == MAX_TRIED or len(found) == MOST:
+        if len(tried) == MAX_TRIED or sum(left == 0 for left, _ in found) == MOST:
             break
         tried.add(effect)
-        if verifier.accepts(fault, candidate.edits):
-            found.append(Repair(candidate.title, candidate.edits))
-            taken.add(candidate.what)
-    return tuple(found)
+        left = verifier.left_by(fault, candidate.edits)
+        if left is not None:  # where one fault hides others, it says nothing how many are left
+            found.append((left if fault.code in SHAPE_CODES else 0, candidate))
+    found.sort(key=lambda pair: (pair[0], *_rank(pair[1])))
+    return tuple(Repair(candidate.title, candidate.edits) for _, candidate in found[:MOST])
+
+
+def _rank(candidate: Candidate) -> tuple[float, int]:
+    return candidate.cost, candidate.edits[0].span.start
 
 
 def _beside(fault: Diagnostic) -> tuple[str, ...]:
@@ -202,10 +209,18 @@ class Finder:
             goal = Goal(tuple(trace_of(size) - wanted for size, wanted in pairs))
             shape = " x ".join("?" if size is None else str(size) for size in claim.sizes)
             yield from self.of_goal(goal, f"gives {shape}", 0)
+            yield from self.by_value(claim, [(int(a), b) for a, b in pairs if isinstance(a, int) and a != b], shape)
         span = claim.expr.shape.span
         if span.source is self.source:
             title = f"if the shape is right, write `: {claim.type}`"
             yield Candidate(10, title, (Edit(span, str(claim.type)),), "assertion")
+
+    def by_value(self, claim: Claim, pairs: list[tuple[int, int]], shape: str) -> Iterator[Candidate]:
+        """Where a condition hides what a size depends on: the number that is there, as the one that is wanted."""
+        for literal in self.observed.literals.values():
+            for value, wanted in dict.fromkeys(pairs):
+                if literal.value == value and _within(literal.spans[0], claim.expr.inner.span):
+                    yield self.candidate(of_literal(literal, wanted), f"gives {shape}", 0.8)
 
     # --- one unknown
 
@@ -234,7 +249,7 @@ class Finder:
             wanted = wanted_of(goal, name, self.known)
             if application is None or wanted is None:
                 continue
-            far = min(10, last - self.order[name]) / 10
+            far = min(10, last - self.order[name]) / 20
             for change in self.reaching(application, wanted):
                 assert change.out is not None
                 verb = "keeps" if change.out.spatial == application.x.spatial else "gives"
@@ -272,9 +287,16 @@ class Finder:
             said = f"an input of {self.shown(change.edits, t.Shape)}"
         else:
             said = f"`{change.said or self.shown(change.edits)}`"
-            if change.at is not None and not _within(change.at.span, self.fault.label.span):
-                said += f" in `{short(change.at)}`" if change.at.span.source is self.source else ""
+            said += self.elsewhere(change)
         return Candidate(cost + change.cost, f"{said} {effect}", change.edits, change.what)
+
+    def elsewhere(self, change: Change) -> str:
+        """Where a change is, if that is not where the fault is."""
+        said, at = "", change.edits[0].span
+        if change.at is not None and change.at.span.source is self.source:
+            said = f" in `{short(change.at)}`" if not _within(change.at.span, self.fault.label.span) else ""
+        line, here = (self.source.line_column(span.start)[0] for span in (at, self.fault.label.span))
+        return f"{said} on line {line}" if line != here and self.fault.label.span.source is self.source else said
 
     def shown(self, edits: tuple[Edit, ...], kind: type[t.Tree] = t.Tree) -> str:
         """What is changed as it reads then: the argument, with its primitive where it would not be understood alone."""

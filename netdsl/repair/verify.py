@@ -12,7 +12,7 @@ from netdsl.program import Read
 from netdsl.repair import applied
 from netdsl.source import Source
 
-BUDGET = 6_000
+BUDGET = 12_000
 """How much may be checked again for the repairs of one spec, in lines and elements: some tenths of a second."""
 SEEN_LATE = ("W0501", "W0502")
 """Warnings about a whole network: nothing was said of them as long as it had faults."""
@@ -43,6 +43,7 @@ class Verifier:
         self.before = Counter(map(_place, faults))
         self.cost = max(50, cost if cost is not None else lines_of(source))
         self.left = budget
+        self.tried: dict[object, list[Place]] = {}
 
     @property
     def spent(self) -> bool:
@@ -50,20 +51,26 @@ class Verifier:
         return self.left < self.cost
 
     def accepts(self, fault: Diagnostic, edits: Sequence[Edit]) -> bool:
-        """Whether `fault` is gone from the edited text and no other has come; False once the budget is spent.
+        """Whether `fault` is gone from the edited text and no other has come; False once the budget is spent."""
+        return self.left_by(fault, edits) is not None
+
+    def left_by(self, fault: Diagnostic, edits: Sequence[Edit]) -> int | None:
+        """How many faults are left once these edits repaired `fault`; None where they do not, or bring another.
 
         Faults are told apart by code and place, so that one that stays may say something else. A fault of syntax, or of
         a name, hides what is wrong with shapes: what was hidden may come to light.
         """
-        if self.spent:
-            return False
-        self.left -= self.cost
-        text = applied(self.source, edits).replace(tried=True)
-        _, faults = check_source(text, self.read, self.options, self.net)
+        key = tuple((edit.span.start, edit.span.end, edit.text) for edit in edits)
+        if key not in self.tried:
+            if self.spent:
+                return None
+            self.left -= self.cost
+            text = applied(self.source, edits).replace(tried=True)
+            _, faults = check_source(text, self.read, self.options, self.net)
+            self.tried[key] = [_place(d, text, edits) for d in faults if d.code not in SEEN_LATE]
         late = LATER.get(fault.code[:3], ())
-        shown = [d for d in faults if d.code not in SEEN_LATE and not d.code.startswith(late)]
-        after = Counter(_place(d, text, edits) for d in shown)
-        return not after - (self.before - Counter([_place(fault)]))
+        after = Counter(place for place in self.tried[key] if not place[0].startswith(late))
+        return None if after - (self.before - Counter([_place(fault)])) else after.total()
 
 
 Place = tuple[str, str, int]
