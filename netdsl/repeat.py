@@ -136,7 +136,7 @@ class Repeater(Applier):
                 if tensor not in where:
                     where[tensor] = len(inputs)
                     inputs.append(tensor)
-            settled = alike and _same_traced(type, running.type)
+            settled = alike and self.settled(type, running.type)
             count = times - i if settled else 1
             if runs and runs[-1].call == call:
                 count += runs.pop().count
@@ -146,6 +146,12 @@ class Repeater(Applier):
             self.count(expr.span)
         out = running.type
         return self.builder.add(Repeat(tuple(runs)), inputs, out, self.origin(expr.span))
+
+    def settled(self, after: Draft, before: Draft) -> bool:
+        """Whether a step left the type as it was, and how its sizes were computed, too."""
+        if after != before or not isinstance(after, TensorType) or not isinstance(before, TensorType):
+            return False
+        return list(map(trace_of, after.shape)) == list(map(trace_of, before.shape))
 
     def step(self, expr: t.Expr, scope: Scope, x: Tensor) -> Made | None:
         """One copy: the body of the block that is called, or a path of its own."""
@@ -175,12 +181,3 @@ class Repeater(Applier):
                 self.builder = outer
         body, captured = kept[key]
         return Call(body), [self.builder.local(tensor) for tensor in captured], body.type_of(body.outputs[0].value)
-
-
-def _same_traced(a: Draft, b: Draft) -> bool:
-    return (
-        a == b
-        and isinstance(a, TensorType)
-        and isinstance(b, TensorType)
-        and list(map(trace_of, a.shape)) == list(map(trace_of, b.shape))
-    )

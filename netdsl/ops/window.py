@@ -99,11 +99,11 @@ def resolved_padding(given: dict[str, Any], kernel: tuple[int, ...], dilation: t
 def count(size: Size, reach: int, padding: tuple[int, int], stride: int, rounding: str) -> Size:
     """How many windows there are: the formula, rounded down, or up for `ceil`."""
     before, after = padding
-    span = size + before + after - reach
+    span = size + (before + after - reach)
     if rounding == "ceil":
         # The last window starts at index i with i·S < W + p, hence the second bound.
         span = size + min(before + after - reach + stride - 1, before - 1)
-    return floor_div(span, stride) + 1
+    return floor_div(span, stride) + 1 if stride > 1 else span + 1
 
 
 def windows(

@@ -79,6 +79,8 @@ def changes(
     application: Application, literals: Mapping[str, Literal], source: Source, fits: Callable[[TensorType], bool]
 ) -> Iterator[Change]:
     """The changes of one application with which what it gives `fits`: of each number or argument the nearest ones."""
+    if not all(isinstance(size, int) for size in application.x.shape):
+        return  # what an open size needs is told in the fault
     given = [*application.given.values()]
     names = sorted({name for value in given for name in _symbols(value) if name in literals})
     for name in names:
@@ -160,7 +162,7 @@ def _argument_changes(application: Application, fits: Callable[[TensorType], boo
                 yield Change((edit,), text, cost, what, out, application.expr)
 
     if "pad" in by_name and not {"pad", "pad_before", "pad_after"} & set(said):
-        for pad in range(1, max(_reaches(given), default=1)):
+        for pad in range(1, min(max(_reaches(given), default=1), FAR)):
             found = list(tried("pad", f"pad {pad}", pad / 5, {"pad": pad}))
             yield from found
             if found:

@@ -23,6 +23,7 @@ from netdsl.evaluate import ungroup
 from netdsl.network import Network
 from netdsl.ops import Join, Op
 from netdsl.ops.join import JoinFault
+from netdsl.ops.window import Window, count
 from netdsl.options import Options
 from netdsl.program import Program
 from netdsl.prove import ShapeFault
@@ -31,12 +32,12 @@ from netdsl.recursion import deep_recursion
 from netdsl.repair.verify import lines_of
 from netdsl.size import Formula, Size, Traced, complexity, symbol, symbols, trace_of
 from netdsl.source import Source, Span
-from netdsl.types import TensorType
+from netdsl.types import Draft, TensorType, Unknown
 from netdsl.values import Function, Num, Scope, Value
 
-MAX_TERMS = 60
+MAX_TERMS = 40
 """How many terms a trace may have: beyond that it starts anew, and knows only of what is near."""
-MAX_MADE = 4_000
+MAX_MADE = 2_000
 """Elements after which nothing more is observed: trying a change of such a network takes too long."""
 AS_EXTENT = ("extent", "pad", "sizes")
 
@@ -101,7 +102,7 @@ class Observed(Record):
 
 def key_of(fault: Diagnostic) -> object:
     span = fault.label.span
-    return fault.code, fault.message, id(span.source), span.start, span.end
+    return fault.code, fault.message, span.source.name, span.start, span.end
 
 
 def observe(program: Program, net: str, options: Options) -> Observed | None:
@@ -256,6 +257,28 @@ class Watcher(Network):
                 trace = trace_of(new) + more * int((int(new) - int(old)) // n.value)
                 new = Traced(int(new), trace) if isinstance(trace, Formula) else new
             shape.append(new)
+        out.type = TensorType(tuple(shape))
+        return out
+
+    def settled(self, after: Draft, before: Draft) -> bool:
+        return after == before and not isinstance(after, Unknown)
+
+    def add(self, op: Op, inputs: list[Tensor], span: Span) -> Tensor:
+        """A node. The formula of a window is made in one step here, for it has many terms."""
+        x = self.builder.local(inputs[0])
+        type = x.type
+        if not isinstance(op, Window) or not isinstance(type, TensorType):
+            return super().add(op, inputs, span)
+        x.type = TensorType((type.channels, *type.plain().spatial))
+        try:
+            out = super().add(op, [x], span)
+        finally:
+            x.type = type
+        assert isinstance(out.type, TensorType)
+        shape = [out.type.channels]
+        for i, (old, new) in enumerate(zip(type.spatial, out.type.spatial)):
+            trace = count(trace_of(old), op.reach(i), op.padding[i], op.stride[i], op.rounding)
+            shape.append(Traced(new, trace) if isinstance(new, int) and isinstance(trace, Formula) else new)
         out.type = TensorType(tuple(shape))
         return out
 

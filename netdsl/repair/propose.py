@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -127,6 +128,8 @@ class Finder:
 
     fault: Diagnostic
     """The one whose candidates are made."""
+    here: Span
+    """What it speaks of."""
 
     def __init__(self, observed: Observed, source: Source) -> None:
         self.observed, self.source = observed, source
@@ -135,6 +138,9 @@ class Finder:
 
     def candidates_of(self, fault: Diagnostic) -> list[Candidate]:
         situation, self.fault = self.observed.situations.get(key_of(fault)), fault
+        self.here = fault.label.span
+        if isinstance(situation, Claim) and isinstance(situation.expr.inner, t.App | t.Name):
+            self.here = situation.expr.inner.span
         return list(self.candidates(situation)) if situation is not None else []
 
     def candidates(self, situation: Situation) -> Iterator[Candidate]:
@@ -150,10 +156,12 @@ class Finder:
     def of_application(self, application: Application) -> Iterator[Candidate]:
         """The application changed so that its rule holds; then what comes in."""
         effect = EFFECTS.get(self.fault.code, "fits")
-        for change in changes(application, self.observed.literals, self.source, lambda type: True):
+        made = list(changes(application, self.observed.literals, self.source, lambda type: True))
+        usual = sorted(_places(change.out) for change in made)[len(made) // 2] if made else 1
+        for change in made:  # what gives much more or less than the others is rarely meant
             assert change.out is not None
             rounded = f"gives {_spatial(change.out)}" if change.said == "same" else ROUNDED.get(change.said, effect)
-            yield self.candidate(change, rounded, 0)
+            yield self.candidate(change, rounded, min(1.0, abs(_places(change.out) - usual) / usual))
         x = application.x
         groups = [[0], list(range(1, x.rank))]
         for axes in groups:
@@ -286,17 +294,18 @@ class Finder:
         if literal is not None and literal.role == "input":
             said = f"an input of {self.shown(change.edits, t.Shape)}"
         else:
-            said = f"`{change.said or self.shown(change.edits)}`"
-            said += self.elsewhere(change)
+            said = change.said or self.shown(change.edits)
+            said = f"`{said}`" + self.elsewhere(change, said)
         return Candidate(cost + change.cost, f"{said} {effect}", change.edits, change.what)
 
-    def elsewhere(self, change: Change) -> str:
-        """Where a change is, if that is not where the fault is."""
-        said, at = "", change.edits[0].span
-        if change.at is not None and change.at.span.source is self.source:
-            said = f" in `{short(change.at)}`" if not _within(change.at.span, self.fault.label.span) else ""
-        line, here = (self.source.line_column(span.start)[0] for span in (at, self.fault.label.span))
-        return f"{said} on line {line}" if line != here and self.fault.label.span.source is self.source else said
+    def elsewhere(self, change: Change, said: str) -> str:
+        """Where a change is, if that is not where the fault is: in which primitive, on which line."""
+        at, where = change.edits[0].span, ""
+        if change.at is not None and _within(at, change.at.span):
+            named = isinstance(change.at, t.App) and said.startswith(change.at.head.span.text)
+            where = "" if named or _within(change.at.span, self.here) else f" in `{short(change.at)}`"
+        line, here = (self.source.line_column(span.start)[0] for span in (at, self.here))
+        return f"{where} on line {line}" if line != here and self.here.source is self.source else where
 
     def shown(self, edits: tuple[Edit, ...], kind: type[t.Tree] = t.Tree) -> str:
         """What is changed as it reads then: the argument, with its primitive where it would not be understood alone."""
@@ -306,7 +315,9 @@ class Finder:
         whole = [tree for tree in around if isinstance(tree, t.App | t.Call)]
         tree = named[-1] if named else whole[-1] if whole else None
         if tree is None:
-            return edits[0].text
+            line = next((tree for tree in reversed(around) if isinstance(tree, t.Let | t.Element)), None)
+            text = edited(self.source, line.span, edits) if line is not None else ""
+            return text if 0 < len(text) <= 32 else edits[0].text
         if not named and isinstance(tree, t.App):
             return self.argument(tree, edits)
         text = " ".join(edited(self.source, tree.span, edits).split())
@@ -314,6 +325,8 @@ class Finder:
 
     def argument(self, app: t.App, edits: tuple[Edit, ...]) -> str:
         """`CONV 128`, `pad 2`: an argument without a sign of its own, after the word that it belongs to."""
+        if app.head.span == app.span:  # a row of brackets
+            return edited(self.source, app.span, edits)
         before: t.Arg | t.Expr = app.head
         for arg in app.args:
             if _within(edits[0].span, arg.span):
@@ -330,6 +343,12 @@ class Finder:
 
 def _within(inner: Span, outer: Span) -> bool:
     return inner.source is outer.source and outer.start <= inner.start and inner.end <= outer.end
+
+
+def _places(type: TensorType | None) -> int:
+    """How many places a map has, and a vector channels."""
+    sizes = (type.spatial or type.shape) if type is not None else ()
+    return math.prod(size for size in sizes if isinstance(size, int))
 
 
 def _spatial(type: TensorType) -> str:
