@@ -225,10 +225,10 @@ class Finder:
 
     def by_value(self, claim: Claim, pairs: list[tuple[int, int]], shape: str) -> Iterator[Candidate]:
         """Where a condition hides what a size depends on: the number that is there, as the one that is wanted."""
-        for literal in self.observed.literals.values():
-            for value, wanted in dict.fromkeys(pairs):
-                if literal.value == value and _within(literal.spans[0], claim.expr.inner.span):
-                    yield self.candidate(of_literal(literal, wanted), f"gives {shape}", 0.8)
+        inside = [n for n in self.observed.literals.values() if _within(n.spans[0], claim.expr.inner.span)]
+        for value, wanted in dict.fromkeys(pairs):
+            for literal in [literal for literal in inside if literal.value == value][-MOST:]:
+                yield self.candidate(of_literal(literal, wanted), f"gives {shape}", 0.8)
 
     # --- one unknown
 
