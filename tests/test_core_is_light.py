@@ -92,7 +92,8 @@ def test_checking_imports_nothing_of_other_commands(tmp_path: Path) -> None:
     assert {"netdsl.cli.arguments", "netdsl.cli.check", "netdsl.net"} <= modules
     others = {f"netdsl.cli.{path.stem}" for path in (ROOT / "netdsl" / "cli").glob("[a-z]*.py")}
     others -= {"netdsl.cli.arguments", "netdsl.cli.asked", "netdsl.cli.check"}
-    rooms = {"netdsl.backend", "netdsl.devices", "netdsl.layout", "netdsl.passes", "netdsl.table", "netdsl.writing"}
+    rooms = {"netdsl.render", "netdsl.fixing", "netdsl.syntaxerror", "netdsl.syntaxhelp", "netdsl.repair.propose"}
+    rooms |= {"netdsl.backend", "netdsl.devices", "netdsl.layout", "netdsl.passes", "netdsl.table", "netdsl.writing"}
     assert not modules & {*others, *rooms, "netdsl_torch", "netdsl_triton"}
 
 

@@ -164,6 +164,14 @@ def test_a_second_run_finds_nothing_to_do(text: str) -> None:
     assert (check_source(first.source, no_files)[0] is not None) == first.well
 
 
+def test_more_faults_of_syntax_than_are_shown_at_once_are_repaired() -> None:
+    """Behind so many, a text is not read: a repair brings the next ones to light."""
+    lines = "".join(f"CONV {8 + i} => RELU\n" for i in range(25))
+    done = fixed(Source("a.net", f"net n\ninput 3 x 8 x 8\n{lines}GAP -> FC 10\n"), no_files)
+    assert done.well
+    assert len(done.made) == 25
+
+
 def test_many_faults_are_repaired_in_bounded_rounds() -> None:
     lines = "".join(f"CONVV {8 + i} relu\n" for i in range(40))
     done = fixed(Source("a.net", f"net n\ninput 3 x 8 x 8\n{lines}GAP -> FC 10\n"), no_files)

@@ -11,6 +11,7 @@ from netdsl.options import Options
 from netdsl.program import Read
 from netdsl.record import Record
 from netdsl.repair import applied, repaired
+from netdsl.repair.verify import place_in
 from netdsl.source import Source
 
 MAX_ROUNDS = 20
@@ -52,7 +53,7 @@ def fixed(source: Source, read: Read, options: Options | None = None, net: str |
         after = _edited(source, chosen)
         if not chosen or after.text in seen or len(seen) > MAX_ROUNDS:
             return Fixed(source, tuple(made), tuple(faults), checked is not None)
-        if len(chosen) > 1 and _any_left(chosen, check_source(after, read, options, net)[1]):
+        if len(chosen) > 1 and _any_left(chosen, after, check_source(after, read, options, net)[1]):
             chosen = chosen[:1]  # each of them was tried by itself, not all together
             after = _edited(source, chosen)
         made += chosen
@@ -81,6 +82,8 @@ def _edited(source: Source, chosen: Sequence[Made]) -> Source:
     return applied(source, edits)
 
 
-def _any_left(chosen: Sequence[Made], faults: Sequence[Diagnostic]) -> bool:
-    still = {(fault.code, fault.message) for fault in faults}
-    return any((fault.code, fault.message) in still for fault, _ in chosen)
+def _any_left(chosen: Sequence[Made], after: Source, faults: Sequence[Diagnostic]) -> bool:
+    """Whether a fault that was repaired is still where it was."""
+    edits = [edit for _, way in chosen for edit in way.edits]
+    still = {place_in(fault, after, edits) for fault in faults}
+    return any(place_in(fault) in still for fault, _ in chosen)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from netdsl.diagnostic import Diagnostic, Edit
 from netdsl.driver import check_source
 from netdsl.options import Options
+from netdsl.parse import MAX_ERRORS
 from netdsl.program import Read
 from netdsl.repair import applied
 from netdsl.source import Source
@@ -16,6 +17,8 @@ BUDGET = 12_000
 """How much may be checked again for the repairs of one spec, in lines and elements: some tenths of a second."""
 SEEN_LATE = ("W0501", "W0502")
 """Warnings about a whole network: nothing was said of them as long as it had faults."""
+UNREAD = ("E0101", "E0102", "E0208")
+"""Faults of syntax."""
 LATER: dict[str, tuple[str, ...]] = {"E01": ("E02", "E03", "E04", "E06", "W"), "E02": ("E03", "E06", "W")}
 """What is seen once faults of a kind are gone: a text is read, then names are looked up, then shapes are checked."""
 
@@ -40,7 +43,10 @@ class Verifier:
     ) -> None:
         """`cost`: what one check takes, in lines and elements; by default the lines."""
         self.source, self.read, self.options, self.net = source, read, options, net
-        self.before = Counter(map(_place, faults))
+        self.before = Counter(map(place_in, faults))
+        unread = [place[2] for place in self.before if place[0] in UNREAD and place[1] == source.name]
+        self.read_to = max(unread) if len(unread) >= MAX_ERRORS else len(source.text)
+        """How far the text was read: behind so many faults of syntax, there may be more."""
         self.cost = max(50, cost if cost is not None else lines_of(source))
         self.left = budget
         self.tried: dict[object, list[Place]] = {}
@@ -67,16 +73,17 @@ class Verifier:
             self.left -= self.cost
             text = applied(self.source, edits).replace(tried=True)
             _, faults = check_source(text, self.read, self.options, self.net)
-            self.tried[key] = [_place(d, text, edits) for d in faults if d.code not in SEEN_LATE]
+            self.tried[key] = [place_in(d, text, edits) for d in faults if d.code not in SEEN_LATE]
         late = LATER.get(fault.code[:3], ())
-        after = Counter(place for place in self.tried[key] if not place[0].startswith(late))
-        return None if after - (self.before - Counter([_place(fault)])) else after.total()
+        shown = (place for place in self.tried[key] if not place[0].startswith(late))
+        after = Counter(p for p in shown if p[0] not in UNREAD or p[1] != self.source.name or p[2] <= self.read_to)
+        return None if after - (self.before - Counter([place_in(fault)])) else after.total()
 
 
 Place = tuple[str, str, int]
 
 
-def _place(fault: Diagnostic, edited: Source | None = None, edits: Sequence[Edit] = ()) -> Place:
+def place_in(fault: Diagnostic, edited: Source | None = None, edits: Sequence[Edit] = ()) -> Place:
     """The code of a fault and where it is in the text as it was before the edits."""
     span = fault.label.span
     start = before_edits(span.start, edits) if span.source is edited else span.start
