@@ -81,7 +81,7 @@ def _lines() -> Iterator[str]:
     yield "`netdsl check` says about it, and by a spec without. `netdsl explain E0301` shows the same on a terminal.\n"
     yield "Under a line, `^^^` marks the fault, and `---` what it is at odds with, or the call that leads there. The"
     yield "line below a help is the one to write: `~~~` marks what is written otherwise, `+++` what is added. Such"
-    yield "lines were [tried](repairs.md) before they are shown; a help without one takes a decision that is the author's.\n"
+    yield "lines were [tried](repairs.md) before they are shown; a help without one takes a decision of the author.\n"
     yield "| code | meaning |"
     yield "|------|---------|"
     for code, title in CODES.items():
