@@ -86,8 +86,8 @@ def explanation(net: Net, label: str | None, line: int | None, column: int | Non
     if line is None:
         labels = dict.fromkeys(node.group for node in net.graph.nodes if node.group)
         example = next(iter(labels), net.graph.nodes[0].name if net.graph.nodes else "input")
-        name = net.source.name
-        raise UsageError(
-            f"which element? A line, `netdsl explain {name}:5`, or a label, `netdsl explain {name} {example}`"
-        )
+        command = f"netdsl explain {net.source.name}"
+        spans = [span for node in net.graph.nodes for span in node.origin if span.source is net.source]
+        of_line = f"a line, `{command}:{net.source.line_column(spans[0].start)[0]}`, or " if spans else ""
+        raise UsageError(f"which element? Name {of_line}a label, `{command} {example}`")
     return explain_line(net, line, column)
