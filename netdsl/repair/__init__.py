@@ -1,7 +1,9 @@
 """What would make it fit?  Faults → the same faults with edits of the text, each tried before it is offered.
 
     observe.py    where does each size come from?  the network once more, its numbers and windows as unknowns
+    literals.py   which numbers does the file have?
     solve.py      which numbers give the wanted size?
+    change.py     what can be written differently?
     propose.py    how is that written into the text, and what is said of it?
     verify.py     does the edited text check?
 

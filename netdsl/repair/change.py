@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,9 @@ from netdsl.ops import Op
 from netdsl.ops.base import Argument
 from netdsl.prove import Prover, ShapeFault
 from netdsl.record import Record
-from netdsl.repair.observe import Application, Literal, plain
+from netdsl.repair import applied
+from netdsl.repair.literals import Literal
+from netdsl.repair.observe import Application, plain
 from netdsl.repair.solve import FAR, nearest
 from netdsl.size import Traced, evaluate, symbols
 from netdsl.source import Source, Span
@@ -234,3 +237,16 @@ def edit_for(application: Application, argument: Argument, text: str, said: dict
     else:
         place = expr.span.end
     return Edit(Span(expr.span.source, place, place), comma + text)
+
+
+def places(type: TensorType | None) -> int:
+    """How many places a map has, and a vector channels."""
+    sizes = (type.spatial or type.shape) if type is not None else ()
+    return math.prod(size for size in sizes if isinstance(size, int))
+
+
+def edited(source: Source, span: Span, edits: tuple[Edit, ...]) -> str:
+    """The text of a span as it reads after those of the edits that lie in it."""
+    inside = [e for e in edits if span.start <= e.span.start and e.span.end <= span.end]
+    grown = sum(len(e.text) - (e.span.end - e.span.start) for e in inside)
+    return applied(source, inside).text[span.start : span.end + grown]

@@ -12,14 +12,12 @@ all that it depends on:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netdsl import tree as t
 from netdsl.bind import Bound
 from netdsl.build import Builder, Tensor
 from netdsl.diagnostic import Diagnostic, Stop
-from netdsl.evaluate import ungroup
 from netdsl.network import Network
 from netdsl.ops import Join, Op
 from netdsl.ops.join import JoinFault
@@ -29,9 +27,10 @@ from netdsl.program import Program
 from netdsl.prove import ShapeFault
 from netdsl.record import Record
 from netdsl.recursion import deep_recursion
+from netdsl.repair.literals import Literal, literals_of
 from netdsl.repair.verify import lines_of
-from netdsl.size import Formula, Size, Traced, complexity, symbol, symbols, trace_of
-from netdsl.source import Source, Span
+from netdsl.size import Formula, Size, Traced, complexity, symbol, trace_of
+from netdsl.source import Span
 from netdsl.types import Draft, TensorType, Unknown
 from netdsl.values import Function, Num, Scope, Value
 
@@ -40,16 +39,6 @@ MAX_TERMS = 40
 MAX_MADE = 2_000
 """Elements after which nothing more is observed: trying a change of such a network takes too long."""
 AS_EXTENT = ("extent", "pad", "sizes")
-
-
-class Literal(Record):
-    """A whole number of the user's file; both of `3x3` are one, and so are height and width of an input."""
-
-    name: str
-    spans: tuple[Span, ...]
-    value: int
-    role: str = ""
-    """`input`, or nothing."""
 
 
 class Application(Record):
@@ -67,14 +56,11 @@ class Application(Record):
 
 
 class Meeting(Record):
-    """Branches that meet in a join, and do not fit: the two positions between which it was noticed."""
+    """Branches that meet in a join, and do not fit."""
 
     kind: type[Join]
     items: tuple[t.Expr, ...]
     types: tuple[TensorType, ...]
-    x: TensorType | None
-    pair: tuple[int, int]
-    op: Join | None = None
 
 
 class Claim(Record):
@@ -295,8 +281,7 @@ class Watcher(Network):
         self, kind: type[Join], fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor], x: Tensor | None
     ) -> None:
         types = tuple(tensor.type for tensor in tensors if isinstance(tensor.type, TensorType))
-        at = x.type if x is not None and isinstance(x.type, TensorType) else None
-        before, self.now = self.now, Meeting(kind, items, types, at, fault.pair)
+        before, self.now = self.now, Meeting(kind, items, types)
         super().join_fault(kind, fault, items, tensors, x)
         self.now = before
 
@@ -336,50 +321,3 @@ def _marked(size: Size, name: str) -> Size:
     trace = trace_of(size) if complexity(trace_of(size)) < MAX_TERMS else int(size)
     marked = trace + symbol(name)
     return Traced(int(size), marked) if isinstance(marked, Formula) else size
-
-
-def literals_of(program: Program) -> dict[int, Literal]:
-    """The whole numbers of the user's file by where they stand."""
-    found: dict[int, Literal] = {}
-    for tree in walk(roots_of(program), program.source):
-        if isinstance(tree, t.Input):
-            channels, *spatial = tree.shape.sizes
-            add(found, [channels], "input")
-            add(found, spatial, "input")
-        elif isinstance(tree, t.Extent):
-            add(found, tree.sizes)
-        elif isinstance(tree, t.Number) and isinstance(tree.value, int) and tree.span.start not in found:
-            add(found, [tree])
-    return found
-
-
-def roots_of(program: Program) -> list[t.Tree]:
-    """The statements of the user's file."""
-    nets = [program.nets[name] for name in program.own_nets]
-    roots: list[t.Tree] = [net.header for net in nets] + [s for net in nets for s in net.statements]
-    return roots + [f.block for name in program.scope.own() if isinstance(f := program.scope.get(name), Function)]
-
-
-def add(found: dict[int, Literal], sizes: Sequence[t.Expr], role: str = "") -> None:
-    """The whole numbers among these sizes: one literal where all are alike, as the two of `3x3` are."""
-    numbers = [n for n in map(ungroup, sizes) if isinstance(n, t.Number) and isinstance(n.value, int)]
-    alike = len(numbers) == len(sizes) and len({n.value for n in numbers}) == 1
-    for group in [numbers] if alike else [[n] for n in numbers]:
-        spans = tuple(number.span for number in group)
-        for span in spans:
-            found.setdefault(span.start, Literal(f"#{spans[0].start}", spans, int(group[0].value), role))
-
-
-def walk(trees: list[t.Tree], source: Source) -> Iterator[t.Tree]:
-    """These trees and all inside them that the source holds, outer ones first."""
-    stack = list(reversed(trees))
-    while stack:
-        tree = stack.pop()
-        if tree.span.source is source:
-            yield tree
-            stack.extend(reversed(t.children(tree)))
-
-
-def symbols_of(size: Size) -> frozenset[str]:
-    """The names of what a size depends on."""
-    return symbols(trace_of(size))

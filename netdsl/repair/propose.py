@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -14,8 +13,9 @@ from netdsl.ops.join import Alike, Gate
 from netdsl.options import Options
 from netdsl.program import Loader, Read
 from netdsl.record import Record
-from netdsl.repair import MOST, applied
-from netdsl.repair.change import Change, changes, is_near, of_literal, outcome
+from netdsl.repair import MOST
+from netdsl.repair.change import Change, changes, edited, is_near, of_literal, outcome, places
+from netdsl.repair.literals import roots_of, walk
 from netdsl.repair.observe import (
     Application,
     Claim,
@@ -24,8 +24,6 @@ from netdsl.repair.observe import (
     Situation,
     key_of,
     observe,
-    roots_of,
-    walk,
 )
 from netdsl.repair.solve import Goal, Values, nearest, solutions, value_of, wanted_of
 from netdsl.repair.verify import BUDGET, Verifier, lines_of
@@ -157,11 +155,11 @@ class Finder:
         """The application changed so that its rule holds; then what comes in."""
         effect = EFFECTS.get(self.fault.code, "fits")
         made = list(changes(application, self.observed.literals, self.source, lambda type: True))
-        usual = sorted(_places(change.out) for change in made)[len(made) // 2] if made else 1
+        usual = sorted(places(change.out) for change in made)[len(made) // 2] if made else 1
         for change in made:  # what gives much more or less than the others is rarely meant
             assert change.out is not None
             rounded = f"gives {_spatial(change.out)}" if change.said == "same" else ROUNDED.get(change.said, effect)
-            yield self.candidate(change, rounded, min(1.0, abs(_places(change.out) - usual) / usual))
+            yield self.candidate(change, rounded, min(1.0, abs(places(change.out) - usual) / usual))
         x = application.x
         groups = [[0], list(range(1, x.rank))]
         for axes in groups:
@@ -345,18 +343,5 @@ def _within(inner: Span, outer: Span) -> bool:
     return inner.source is outer.source and outer.start <= inner.start and inner.end <= outer.end
 
 
-def _places(type: TensorType | None) -> int:
-    """How many places a map has, and a vector channels."""
-    sizes = (type.spatial or type.shape) if type is not None else ()
-    return math.prod(size for size in sizes if isinstance(size, int))
-
-
 def _spatial(type: TensorType) -> str:
     return " x ".join(map(str, type.spatial or type.shape))
-
-
-def edited(source: Source, span: Span, edits: tuple[Edit, ...]) -> str:
-    """The text of a span as it reads after those of the edits that lie in it."""
-    inside = [e for e in edits if span.start <= e.span.start and e.span.end <= span.end]
-    grown = sum(len(e.text) - (e.span.end - e.span.start) for e in inside)
-    return applied(source, inside).text[span.start : span.end + grown]
