@@ -115,7 +115,11 @@ def lines_of(net: Net, floor: Floor, depth: int = 1) -> list[Line]:
 
 
 def floor_table(net: Net, device: Device, type: str, batch: int, depth: int = 1) -> str:
-    """The floor of a network as a table. Raises UsageError where sizes are open or there is no such type."""
+    """The floor of a network as a table.
+
+    Raises UsageError where sizes are open or there is no such type, SpecError where the network is too long.
+    """
+    net.need_listed()
     floor = floor_of(net, "fused", device, dtype(type), batch)
     library = floor_of(net, "library", device, type, batch)
     total = line_of("total", floor.elements, floor)
@@ -160,6 +164,7 @@ def time_text(seconds: float) -> str:
 
 def floor_dict(net: Net, device: Device, type: str, batch: int) -> dict[str, Any]:
     """The same for programs: see docs/show-json.md."""
+    net.need_listed()
     floor = floor_of(net, "fused", device, dtype(type), batch)
     return {
         "name": net.name,

@@ -122,12 +122,16 @@ class Net:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Raises SpecError for a network that is too long to be listed element by element."""
+        self.need_listed()
+        return tuple(layers(self.graph))
+
+    def need_listed(self) -> None:
+        """Raises SpecError for a network that is too long to be listed element by element."""
         count = size_unrolled(self.graph)
         if count > MAX_LISTED:
             message = f"{self.name} unrolls to {count:,} elements, and at most {MAX_LISTED:,} are listed"
             helps = ("the table, `netdsl show --depth 2`, counts what repeats",)
             raise SpecError([diagnose("E0403", message, self.graph.nodes[0].origin, helps=helps)])
-        return tuple(layers(self.graph))
 
     @property
     def domains(self) -> dict[str, Domain]:

@@ -68,7 +68,9 @@ def test_a_long_network_is_shown(run: Run, tmp_path: Path) -> None:
     path.write_text("net t\ninput 8 x 32 x 32\n(CONV 8 relu)*1000000\n", encoding="utf-8")
     done = run("show", path)
     assert done.code == 0
-    assert "all" not in done.err
+    done = run("show", path, "--roofline", "h200")
+    assert (done.code, done.out) == (1, "")
+    assert "E0403" in done.err
     assert run("show", "resnet1202").code == 0
 
 

@@ -128,7 +128,7 @@ def held(graph: Graph[TensorType], item: int) -> tuple[int, int]:
     def weights(buffer: bool) -> int:
         def measure(body: Graph[TensorType], node: Node[TensorType]) -> Size:
             assert isinstance(node.op, Op)
-            found = node.op.weights(tuple([body.type_of(v) for v in node.inputs]))
+            found = node.op.weights(tuple([body.type_of(v).plain() for v in node.inputs]))
             return sum([w.size * (item if w.shape else 8) for w in found if w.buffer == buffer])
 
         totals = fold(graph, measure)

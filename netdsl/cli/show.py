@@ -50,8 +50,12 @@ def roofline(args: argparse.Namespace) -> int:
     net = asked_net(args.spec, args)
     if net is None:
         return 1
-    if args.json:
-        print(to_json(floor_dict(net, device, type, batch)))
-    else:
-        print(floor_table(net, device, type, batch, args.depth))
+    try:
+        if args.json:
+            print(to_json(floor_dict(net, device, type, batch)))
+        else:
+            print(floor_table(net, device, type, batch, args.depth))
+    except SpecError as error:  # too long to be listed
+        report(error.diagnostics)
+        return 1
     return 0

@@ -65,7 +65,7 @@ class Weight(Record):
 
     @property
     def size(self) -> int:
-        return math.prod(self.shape)
+        return math.prod(map(int, self.shape))  # without the memory of how the sizes were computed
 
 
 class Op(Record):
