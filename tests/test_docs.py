@@ -17,7 +17,7 @@ A fenced block says by its first line what it is:
     ```text without-rule            what the copy says while the backend has no rule for the new op
     ```text new-op                  a network that the changed copy knows; with error=E0306, one that it refuses
 
-Everything else (```sh, ```text) is only shown. `pytest --update-golden` rewrites what commands and Python print.
+Everything else (```sh, ```text, ```mermaid) is only shown. `pytest --update-golden` rewrites what commands and Python print.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def outcome(block: Block) -> tuple[Net | None, tuple[Diagnostic, ...]]:
 
 
 def test_the_first_lines_of_blocks_are_understood() -> None:
-    known = {"net", "console", "python", "json", "diff", "text", "sh"}
+    known = {"net", "console", "python", "json", "diff", "text", "sh", "mermaid"}
     options = {
         "net": {"after", "error", "warning", "file"},
         "python": {"excerpt"},
