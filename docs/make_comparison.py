@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
 
-from netdsl.compare.chart import Chart, chart_of  # noqa: E402
-from netdsl.compare.entries import compare  # noqa: E402
-from netdsl.compare.plot import drawn  # noqa: E402
+from netdsl.comparison.chart import Chart, chart_of  # noqa: E402
+from netdsl.comparison.entries import compare  # noqa: E402
+from netdsl.comparison.plot import drawn  # noqa: E402
 from netdsl.files import shipped  # noqa: E402
 from netdsl.net import load  # noqa: E402
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from netdsl.check import check
+from netdsl.checking import check
 from netdsl.diagnostic import Diagnostic, diagnose
 from netdsl.evaluate import MAX_FAULTS
 from netdsl.garbage import collection_paused

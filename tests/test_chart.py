@@ -14,9 +14,9 @@ from commands import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.compare.chart import chart_of
-from netdsl.compare.entries import Comparison, compare
-from netdsl.compare.labels import SMALL, Disc, place
+from netdsl.comparison.chart import chart_of
+from netdsl.comparison.entries import Comparison, compare
+from netdsl.comparison.labels import SMALL, Disc, place
 from netdsl.files import shipped
 from netdsl.net import load
 from netdsl.options import UsageError
@@ -102,7 +102,7 @@ def titles(svg: str) -> list[str]:
 
 @needs_matplotlib
 def test_the_pictures_of_the_docs_are_current() -> None:
-    from netdsl.compare.plot import facts
+    from netdsl.comparison.plot import facts
 
     spec = importlib.util.spec_from_file_location("make_comparison", ROOT / "docs" / "make_comparison.py")
     assert spec and spec.loader

@@ -12,9 +12,9 @@ from commands import Run
 
 from netdsl.analysis.depth import depth
 from netdsl.cli.arguments import build_parser
-from netdsl.compare.columns import COLUMNS, ordered, short
-from netdsl.compare.entries import Comparison, compare
-from netdsl.compare.published import published, published_of
+from netdsl.comparison.columns import COLUMNS, ordered, short
+from netdsl.comparison.entries import Comparison, compare
+from netdsl.comparison.published import published, published_of
 from netdsl.files import shipped
 from netdsl.net import load, loads
 from netdsl.size import symbol

@@ -8,7 +8,7 @@ from math import ceil, floor
 
 from netdsl.analysis.quantities import Measured, Part, measured, whole
 from netdsl.budget import Budget, impossible
-from netdsl.check import check
+from netdsl.checking import check
 from netdsl.diagnostic import Diagnostic, Label, Repair, diagnose
 from netdsl.domain import ANY, solve_at_least
 from netdsl.driver import Checked

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from netdsl.cli.asked import read_net, report
-from netdsl.compare.columns import column_of, columns_of
-from netdsl.compare.entries import Comparison, compare
-from netdsl.compare.table import comparison_csv, comparison_fields, comparison_table, sorted_by
+from netdsl.comparison.columns import column_of, columns_of
+from netdsl.comparison.entries import Comparison, compare
+from netdsl.comparison.table import comparison_csv, comparison_fields, comparison_table, sorted_by
 from netdsl.diagnostic import Diagnostic
 from netdsl.net import Net
 from netdsl.options import UsageError
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 def picture(args: argparse.Namespace) -> Path:
     """The file to draw, before anything is read. Raises UsageError."""
-    from netdsl.compare.plot import FORMATS
+    from netdsl.comparison.plot import FORMATS
     from netdsl.diagnostic import nearest
 
     for axis in (args.x, args.y):
@@ -54,8 +54,8 @@ def picture(args: argparse.Namespace) -> Path:
 
 
 def draw(comparison: Comparison, target: Path, args: argparse.Namespace) -> None:
-    from netdsl.compare.chart import chart_of, counted
-    from netdsl.compare.plot import drawn
+    from netdsl.comparison.chart import chart_of, counted
+    from netdsl.comparison.plot import drawn
 
     chart = chart_of(comparison, args.x, args.y)
     write_atomically(target, drawn(chart, target.suffix.lower()[1:], args.theme))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from netdsl.analysis.depth import depth
 from netdsl.analysis.memory import Memory, memory
 from netdsl.analysis.receptive import receptive_field
-from netdsl.compare.published import Accuracy, Published, published, published_of
+from netdsl.comparison.published import Accuracy, Published, published, published_of
 from netdsl.net import Net, Shape
 from netdsl.record import Record
 from netdsl.size import Formula, Size, symbols

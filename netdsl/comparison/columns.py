@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from netdsl.compare.entries import Entry, Group
+from netdsl.comparison.entries import Entry, Group
 from netdsl.diagnostic import nearest
 from netdsl.options import UsageError
 from netdsl.record import Record

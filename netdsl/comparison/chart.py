@@ -6,8 +6,8 @@ figure 2: operations to the right, accuracy upwards, parameters as the area of a
 
 from __future__ import annotations
 
-from netdsl.compare.columns import Column, column_of
-from netdsl.compare.entries import Comparison, Entry, Group
+from netdsl.comparison.columns import Column, column_of
+from netdsl.comparison.entries import Comparison, Entry, Group
 from netdsl.options import UsageError
 from netdsl.record import Record
 from netdsl.size import Formula

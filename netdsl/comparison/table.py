@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netdsl.compare.columns import COLUMNS, Column, ordered, usual_columns
-from netdsl.compare.entries import Comparison, Entry
+from netdsl.comparison.columns import COLUMNS, Column, ordered, usual_columns
+from netdsl.comparison.entries import Comparison, Entry
 from netdsl.size import Formula
 from netdsl.table import align
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from netdsl.compare.chart import Chart, axis_title
-from netdsl.compare.columns import Column, round_number, short
-from netdsl.compare.entries import Entry
-from netdsl.compare.labels import LINE, Box, Disc, place
+from netdsl.comparison.chart import Chart, axis_title
+from netdsl.comparison.columns import Column, round_number, short
+from netdsl.comparison.entries import Entry
+from netdsl.comparison.labels import LINE, Box, Disc, place
 from netdsl.draw.theme import FONTS, THEMES, Palette
 from netdsl.options import UsageError
 
@@ -49,7 +49,7 @@ def drawn(chart: Chart, form: str, theme: str = "light") -> bytes:
     if form == "svg":
         return as_svg(chart, theme).encode()
     if form == "html":
-        from netdsl.compare.page import page
+        from netdsl.comparison.page import page
 
         return page(chart).encode()
     file = io.BytesIO()

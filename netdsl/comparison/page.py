@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from html import escape
 
-from netdsl.compare.chart import Chart, counted
-from netdsl.compare.columns import Column, usual_columns
-from netdsl.compare.plot import as_svg, facts
+from netdsl.comparison.chart import Chart, counted
+from netdsl.comparison.columns import Column, usual_columns
+from netdsl.comparison.plot import as_svg, facts
 from netdsl.draw.theme import DARK, LIGHT
 
 STYLE = f"""
