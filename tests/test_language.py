@@ -352,7 +352,7 @@ def test_why_an_asserted_size_limits_an_open_one() -> None:
         netdsl.loads(OPEN + "CONV 4 /2 : 4 x 8 x ?")
     (one,) = caught.value.diagnostics
     assert one.notes == ("H = (H - 3 + 2*1)/2 + 1", "this holds only for H = 15 or 16")
-    assert one.helps == ("if the shape is right, write `: 4 x ceil(H/2) x 16`",)
+    assert [way.title for way in one.repairs] == ["if the shape is right, write `: 4 x ceil(H/2) x 16`"]
 
 
 def test_a_name_from_around_is_read_each_time() -> None:
