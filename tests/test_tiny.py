@@ -58,7 +58,7 @@ error[E0305]: the shape is 16 x 30 x 30, not 16 x 32 x 32
   |        ----------------- 16 x 30 x 30
   |
   = H = W = (32 - 5 + 2*1)/1 + 1 = 30
-  = help: `pad 2` keeps 32
+  = help: `pad 2` gives 16 x 32 x 32
 """
     )
 
