@@ -235,7 +235,7 @@ def test_numbers_and_finding() -> None:
         const network = JSON.parse(require("fs").readFileSync(0, "utf8"));
         console.log(JSON.stringify({{
             digits: [0, 999, 1000, 1234567].map(page.digits),
-            bytes: [1, 2048, 5000000].map(page.bytes),
+            bytes: [1, 2048, 999.9e6].map(page.bytes),
             percent: [0, 0.0001, 0.05, 0.5, 0.999, 1].map(page.percent),
             share: page.share(network, {{macs: network.totals.macs / 4}}, {{applications: 2}}, "macs"),
             open: page.share(network, {{macs: "H*W"}}, {{applications: 2}}, "macs"),
@@ -251,7 +251,7 @@ def test_numbers_and_finding() -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["digits"] == ["0", "999", "1,000", "1,234,567"]
-    assert result["bytes"] == ["1 B", "2.00 KiB", "4.77 MiB"]
+    assert result["bytes"] == ["1 B", "2.05 kB", "1.00 GB"]
     assert result["percent"] == ["", "<0.1 %", "5.0 %", "50 %", "99.9 %", "100 %"]
     assert result["share"] == 0.5
     assert result["open"] is None
@@ -303,6 +303,20 @@ try {
   document.getElementById("fit").click();
   result.fits = document.getElementById("sheet").offsetHeight <= document.getElementById("canvas").clientHeight;
 } catch (error) { result.error = String(error.stack); }
+"""
+LINES = """
+const result = {crossed: []}, drawn = [...document.querySelectorAll(".box")].map((box) => [box, box.getBoundingClientRect()]);
+for (const path of document.querySelectorAll(".arcs path:not(.tip)")) {
+  const zero = path.ownerSVGElement.getBoundingClientRect(), length = path.getTotalLength();
+  for (let at = 0; at < length; at += 3) {
+    const point = path.getPointAtLength(at), x = zero.left + point.x, y = zero.top + point.y;
+    for (const [box, r] of drawn) {
+      if (x > r.left + 2 && x < r.right - 2 && y > r.top + 2 && y < r.bottom - 2) result.crossed.push(box.textContent);
+    }
+  }
+}
+"""
+SHOW = """
 const shown = document.createElement("pre");
 shown.id = "result";
 shown.textContent = JSON.stringify(result);
@@ -310,15 +324,15 @@ document.body.append(shown);
 """
 
 
-@pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a browser makes of a page, when it is used."""
+def in_browser(net: Net, script: str, folder: Path) -> dict[str, Any]:
+    """The `result` of a script that a browser runs on a page."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
-    folder = tmp_path_factory.mktemp("browser")
-    page = html_page(netdsl.load("resnet18"))
+    page = html_page(net)
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # it would forbid what follows
-    (folder / "page.html").write_text(page.replace("</body>", f"<script>{USE}</script></body>"), encoding="utf-8")
+    (folder / "page.html").write_text(
+        page.replace("</body>", f"<script>{script}{SHOW}</script></body>"), encoding="utf-8"
+    )
     quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", *quiet, "--window-size=1200,900"]
     profile = f"--user-data-dir={folder / 'profile'}"
@@ -338,6 +352,29 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(unescape(found[1]))
     assert "error" not in result, result["error"]
     return result
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a browser makes of a page, when it is used."""
+    return in_browser(netdsl.load("resnet18"), USE, tmp_path_factory.mktemp("browser"))
+
+
+PYRAMID = """input 3 x 64 x 64
+c2 = CONV 64 /4
+c3 = CONV 128 /2
+c4 = CONV 256 /2
+p4 = CONV 512 /2 -> CONV 256 1x1
+p3 = UPSAMPLE 2 -> identity + (c4 -> CONV 256 1x1)
+p2 = UPSAMPLE 2 -> identity + (c3 -> CONV 256 1x1)
+p1 = UPSAMPLE 2 -> identity + (c2 -> CONV 256 1x1)
+output p1, p2, p3, p4
+"""
+
+
+def test_no_line_runs_through_a_box(tmp_path: Path) -> None:
+    """Lines to side outputs pass between the boxes of lateral connections (Lin et al. 2017, fig. 3)."""
+    assert in_browser(netdsl.loads(PYRAMID), LINES, tmp_path) == {"crossed": []}
 
 
 def test_blocks_unfold_and_fold(used: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ import netdsl
 from netdsl.draw import sheet
 from netdsl.draw.formats import FORMATS, draw
 from netdsl.draw.metrics import BOLD, clipped, text_width
-from netdsl.draw.picture import Picture, Shape, Words
+from netdsl.draw.picture import Picture, Shape, Wire, Words
 from netdsl.draw.pieces import RISE, STACK
 from netdsl.draw.sheet import PAGES, boxes_at, picture
 from netdsl.draw.structure import levels, structure
@@ -54,6 +54,14 @@ def inside(a: Box, b: Box) -> bool:
     return a[0] >= b[0] - SLACK and a[1] >= b[1] - SLACK and a[2] <= b[2] + SLACK and a[3] <= b[3] + SLACK
 
 
+def crosses(wire: Wire, box: Box) -> bool:
+    """Whether a line runs through a text."""
+    return any(
+        not apart((min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])), box)
+        for a, b in pairwise(wire.points)
+    )
+
+
 def overlapping(boxes: list[tuple[Box, object]]) -> list[tuple[object, object]]:
     """Pairs that overlap, found by a sweep from the top."""
     found = []
@@ -77,10 +85,16 @@ def lies_well(drawn: Picture) -> None:
         assert inner.startswith(f"{outer}/") and inside(shapes[inner], shapes[outer]), (a, b)
     for words in drawn.words:
         assert inside(extent(words), page), words
+        assert not any(crosses(wire, extent(words)) for wire in drawn.wires), words
         if words.owner:
             assert inside(extent(words), shapes[words.owner]), words
     for shape in drawn.shapes:
         assert inside(corners(shape), page)
+    for box, path in solid:
+        inner = (box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1)
+        assert not [wire for wire in drawn.wires if path not in (wire.source, wire.target) and crosses(wire, inner)], (
+            path
+        )
     for wire in drawn.wires:
         assert all(inside((x, y, x, y), page) for x, y in wire.points)
         assert all(min(abs(a[0] - b[0]), abs(a[1] - b[1])) < SLACK for a, b in pairwise(wire.points)), wire

@@ -5,41 +5,63 @@ from __future__ import annotations
 from netdsl.draw.metrics import clipped, text_width
 from netdsl.draw.picture import Wire, Words
 from netdsl.draw.pieces import GAP, LANE, MAX_TITLE, NOTE, RISE, Exit, Piece, Port, Row, bent, first_id
-from netdsl.draw.structure import ENTRY, EXIT, Link
+from netdsl.draw.structure import EXIT, Link
 
 
 class Lanes:
     """What runs beside a series: skips, chains of boxes, heads. Mutable: it remembers what is taken.
 
-    The shortest runs closest to the series, so that what nests does not cross.
+    The shortest runs closest to the series, so that what nests does not cross; what does not come back, outside of all,
+    the lowest first. Boxes stand where no line of another link passes.
     """
 
     def __init__(self, piece: Piece) -> None:
         self.piece = piece
         self.taken: list[Row] = []
         self.ends: dict[str, int] = {}
+        self.passing: list[float] = []
+        """The heights at which links leave the series and come back to it."""
         self.open: list[tuple[Link, list[Exit]]] = []
         """Chains whose last line is still to be drawn: where it ends may not be placed yet."""
 
     def run(self, links: tuple[Link, ...], vias: dict[int, Piece]) -> None:
-        waiting = sorted(vias, key=lambda i: self.length(links[i], vias[i]))
-        while waiting:  # one may begin on another, which then has to have its place
-            ready = [i for i in waiting if links[i].source == ENTRY or links[i].source in self.piece.ports]
-            for i in ready or waiting:
-                self.chain(links[i], vias[i])
-            waiting = [i for i in waiting if i not in ready] if ready else []
+        self.passing = [y for link in links for y in self.ends_of(link)]
+        order = sorted(range(len(links)), key=lambda i: self.rank(links[i], vias.get(i)))
+        while order:  # one may begin or end on another, which then has to have its place
+            ready = [i for i in order if self.is_placed(links[i], vias.get(i))] or order
+            for i in ready:
+                if i in vias:
+                    self.chain(links[i], vias[i])
+                else:
+                    self.skip(links[i])
+            order = [i for i in order if i not in ready]
         for link, outs in self.open:
             port, y1 = self.arrival(link.target)
             for out in outs:
                 points = ((out.x, out.y), (out.x, y1), (port.right, y1))
                 self.piece.wires.append(Wire(points, _style(link), True, out.source, link.target))
-        plain = [link for i, link in enumerate(links) if i not in vias]
-        for link in sorted(plain, key=lambda link: self.length(link, None)):
-            self.skip(link)
 
-    def length(self, link: Link, via: Piece | None) -> float:
+    def rank(self, link: Link, via: Piece | None) -> tuple[bool, float, bool]:
+        """In which order links are placed, from the series outwards."""
         start, end = self.span(link, via)
-        return abs(end - start)
+        return (True, -start, via is None) if link.target == EXIT else (False, abs(end - start), via is None)
+
+    def is_placed(self, link: Link, via: Piece | None) -> bool:
+        ends = (link.source,) if via else (link.source, link.target)
+        return all(id in self.piece.ports for id in ends if id)
+
+    def ends_of(self, link: Link) -> list[float]:
+        target = self.piece.ports.get(link.target)
+        return [self.start(link)[1], *([target.middle] if target else [])]
+
+    def clear(self, via: Piece, low: float, high: float) -> float:
+        """Where the boxes of a link stand: in the middle between two heights, or where no line passes through one."""
+        middle = (low + high - via.height) / 2
+        steps = [middle + sign * 4.0 * k for k in range(int((high - low - via.height) / 8) + 1) for sign in (1, -1)]
+        inside = [y for y in self.passing if low < y < high]
+        boxes = [(port.top - 5.0, port.low + 5.0) for port in via.ports.values()]
+        free = (top for top in steps if not any(a < y - top < b for a, b in boxes for y in inside))
+        return next(free, middle)
 
     def start(self, link: Link) -> tuple[float, float]:
         port = self.piece.ports.get(link.source)
@@ -98,7 +120,7 @@ class Lanes:
         left = max(0.0, half - via.axis)
         x = self.lane(top_of, bottom_of, left + max(via.width, via.axis + half)) + left
         axis = x + via.axis
-        top = y0 + GAP if link.target == EXIT else y0 + max(GAP, (bottom_of - y0 - via.height) / 2)
+        top = y0 + GAP if link.target == EXIT else max(y0 + GAP, self.clear(via, y0, bottom_of))
         if 0 not in link.via.breaks:
             points = ((x0, y0), (axis, y0), (axis, top))
             self.piece.wires.append(Wire(points, style, True, link.source, first_id(link.via.items[0])))

@@ -86,9 +86,6 @@ class Builder:
         piece.words.append(Words(INSET, 13, title, NOTE, "head", "start", box.id))
         if times:
             piece.words.append(Words(width - INSET, 13.5, times, TITLE, "head", "end", box.id))
-        if body.shape:
-            piece.entered = True
-            piece.wires.append(Wire(((axis, 0), (axis, HEAD))))
         piece.put(inner, left, HEAD, path)
         _finish(piece, box, width, height, axis)
         return piece
@@ -156,7 +153,7 @@ class Builder:
             top = y if i else lead
             top = self.below_vias(piece, part, top, links, vias or {})
             if i not in series.breaks and (i or lead):
-                arrow = not isinstance(item, Parallel) and not part.entered
+                arrow = not isinstance(item, Parallel)
                 piece.wires += [_into(out, axis, top, first_id(item), arrow) for out in above]
             x = axis - part.axis
             piece.put(part, x, top)

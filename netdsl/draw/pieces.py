@@ -27,7 +27,7 @@ STACK = 3.0
 OUT = 20.0
 """Of the line that leaves a column."""
 INSET, HEAD = 10.0, 19.0
-"""Between a frame and what it holds; above that is the frame's title."""
+"""Between a frame and what it holds; above that is a band with the frame's title, where lines end and begin."""
 
 
 class Exit(Record):
@@ -72,8 +72,6 @@ class Piece:
 
     def __init__(self) -> None:
         self.width = self.height = self.axis = 0.0
-        self.entered = False
-        """Whether the line that comes in goes on to a box inside."""
         self.exits: list[Exit] = []
         self.ports: dict[str, Port] = {}
         self.rows: list[Row] = []

@@ -124,6 +124,8 @@ class _Decomposition:
                 if self.boxes[n].label == out.name:  # it stands at the end
                     self.boxes[n] = self.boxes[n].replace(label="")
             via = self.series(_Region(nodes, self.inputs, above, loose=len(sources) > 1), TOP, out.value)
+            if not sources:  # it begins at an input of its own
+                via = via.replace(breaks=via.breaks | {0})
         source = self.name(sources[-1]) if sources else self.name(out.value) if not nodes else ENTRY
         self.links.append(Link("output", source, EXIT, via, out.name, out.training))
         self.training = False

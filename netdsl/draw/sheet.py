@@ -124,7 +124,7 @@ def fitted(builder: Builder, drawn: Diagram, depth: int, page: tuple[float, floa
             break
         found = in_columns(builder, drawn, depth, balanced(heights, columns))
         size = scale(found, page)
-        if size > most * 1.02:
+        if size > most * 1.1:
             best, most = found, size
     return best
 

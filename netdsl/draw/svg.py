@@ -9,7 +9,7 @@ from html import escape
 
 from netdsl.draw.formats import MARK
 from netdsl.draw.picture import Picture, Shape, Wire, Words
-from netdsl.draw.pieces import STACK
+from netdsl.draw.pieces import HEAD, STACK
 from netdsl.draw.theme import FONTS, THEMES, Palette
 
 ROUND = 6.0
@@ -64,7 +64,16 @@ def rectangles(shape: Shape) -> list[str]:
         place = f'x="{number(x)}" y="{number(y)}" width="{number(shape.width)}" height="{number(shape.height)}"'
         tip = f"<title>{text(tip_of(shape))}</title>" if not i else ""
         found.append(f'<rect class="{name}" {place} rx="{number(radius)}">{tip}</rect>')
-    return found
+    return [*found, band(shape, radius)] if shape.form == "frame" else found
+
+
+def band(shape: Shape, radius: float) -> str:
+    """The band on top of a frame, within its line."""
+    left, top, right, r = shape.x + 0.5, shape.y + 0.5, shape.x + shape.width - 0.5, radius - 0.5
+    corners = f"Q{number(left)} {number(top)} {number(left + r)} {number(top)}H{number(right - r)}"
+    corners += f"Q{number(right)} {number(top)} {number(right)} {number(top + r)}"
+    bottom = number(shape.y + HEAD)
+    return f'<path class="band" d="M{number(left)} {bottom}V{number(top + r)}{corners}V{bottom}Z"/>'
 
 
 def tip_of(shape: Shape) -> str:
@@ -147,6 +156,6 @@ def rules(palette: Palette) -> str:
         f"path.head.wire{{fill:{palette.wire};stroke:none}}path.head.skip,path.head.training{{fill:{palette.skip};stroke:none}}",
         f"text{{fill:{palette.text}}}text.quiet{{fill:{palette.quiet}}}text.note{{fill:{palette.text};opacity:.75}}",
         f".quiet,.size{{paint-order:stroke;stroke:{palette.ground};stroke-width:3px;stroke-linejoin:round}}",
-        f"text.head{{fill:{palette.text};paint-order:stroke;stroke:{palette.frame};stroke-width:3px;stroke-linejoin:round}}",
+        f".band{{fill:{palette.kinds['block'].fill}}}",
     ]
     return "".join(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from netdsl.draw.formats import MARK
 from netdsl.draw.picture import Picture, Shape, Wire, Words
-from netdsl.draw.pieces import STACK
+from netdsl.draw.pieces import HEAD, STACK
 from netdsl.draw.textable import tex_table
 from netdsl.draw.textext import breakable, escaped
 from netdsl.draw.theme import THEMES, Palette
@@ -63,6 +63,7 @@ def _key(name: str) -> str:
 def _colours(picture: Picture, palette: Palette) -> Iterator[str]:
     for name in ("text", "quiet", "wire", "skip", "frame", "frame_line"):
         yield _colour(name.replace("_", ""), getattr(palette, name))
+    yield _colour("band", palette.kinds["block"].fill)
     for kind in sorted({shape.kind for shape in picture.shapes}):
         yield _colour(f"{kind}fill", palette.kinds[kind].fill)
         yield _colour(f"{kind}line", palette.kinds[kind].line)
@@ -96,7 +97,15 @@ def _shape(shape: Shape, scale: float) -> Iterator[str]:
     behind = min(shape.count - 1, 2)
     for i in range(behind, -1, -1):
         x, y = shape.x + STACK * i, shape.y + STACK * i
-        yield rf"\draw[{options}] ({x:.1f},{y:.1f}) rectangle ({x + shape.width:.1f},{y + shape.height:.1f});"
+        yield rf"\draw[{options}] {_rectangle(x, y, shape.width, shape.height)};"
+    if shape.form == "frame":
+        edge = _rectangle(shape.x, shape.y, shape.width, shape.height)
+        clip = rf"\clip[rounded corners={round_ * scale:.2f}pt] {edge};"
+        yield rf"\begin{{scope}}{clip}\fill[netband] {_rectangle(shape.x, shape.y, shape.width, HEAD)};\end{{scope}}"
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> str:
+    return f"({x:.1f},{y:.1f}) rectangle ({x + width:.1f},{y + height:.1f})"
 
 
 def _wire(wire: Wire, scale: float) -> str:

@@ -56,6 +56,8 @@ def u_shaped(builder: Builder, drawn: Diagram, u: U) -> Piece:
     out = left.exits_at(0.0, above)[0]
     low = above + left.height + 8.0
     start: tuple[Point, ...] = ((out.x, out.y), (out.x, low), (axis, low))
+    outer_first = [box.id for box in reversed(u.up) if box.id in u.skips]
+    turns = {id: left.width + BETWEEN * (i + 1) / (len(u.skips) + 1) for i, id in enumerate(outer_first)}
     page.width = axis
     for box, part, top in zip(u.up, parts, heights):
         y = top + above
@@ -63,7 +65,7 @@ def u_shaped(builder: Builder, drawn: Diagram, u: U) -> Piece:
         port = page.ports[box.id]
         page.wires.append(Wire((*start, (axis, port.bottom)), "wire", True, out.source, box.id))
         if box.id in u.skips:
-            page.wires.append(skip(page, u.skips[box.id], port.right - 2 * (port.right - port.axis)))
+            page.wires.append(skip(page, u.skips[box.id], turns[box.id], 2 * port.axis - port.right))
         right = axis + part.width - part.axis
         if label := label_of(box):
             page.words.append(Words(right + 6, y + 15, label, NOTE, "strong", "start"))
@@ -95,11 +97,10 @@ def tops(left: Piece, u: U, parts: list[Piece]) -> list[float]:
     return found
 
 
-def skip(page: Piece, link: Link, edge: float) -> Wire:
-    """A line across: straight where both ends are beside each other."""
+def skip(page: Piece, link: Link, turn: float, edge: float) -> Wire:
+    """A line across to the left edge of a box: straight where both ends are beside each other."""
     source, target = page.ports[link.source], page.ports[link.target]
     y = source.low + RISE
-    turn = edge - BETWEEN / 3
     points = ((source.axis, y), (turn, y), (turn, target.middle), (edge, target.middle))
     straight = abs(y - target.middle) < 0.01
     return Wire((points[0], points[-1]) if straight else points, "skip", True, link.source, link.target)

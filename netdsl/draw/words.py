@@ -72,6 +72,16 @@ _WORDS: dict[str, Callable[[Any, tuple[TensorType, ...], TensorType], str]] = {
 }
 
 
+def bare(text: str) -> str:
+    """Without parentheses around all of it."""
+    depth = 0
+    for i, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and i + 1 < len(text):
+            return text
+    return bare(text[1:-1].strip()) if text.startswith("(") else text
+
+
 def block_title(node: Node[TensorType], bodies: Sequence[Graph[TensorType]]) -> str:
     """A call in its author's words, where these hold numbers alone: `inception(64, 96, 128, 16, 32, 32)`.
 
@@ -83,8 +93,9 @@ def block_title(node: Node[TensorType], bodies: Sequence[Graph[TensorType]]) -> 
     text = " ".join(node.origin[0].text.split()) if node.origin else body.name
     if isinstance(node.op, Repeat):
         text = re.sub(r"\s*\*\s*(\w+|\([^()]*\))$", "", text)
+    text = bare(text)
     if body.kind == "path":
-        return re.sub(r"^\((.*)\)$", r"\1", text)
+        return text
     title = body.title or body.name
     named = set(re.findall(r"[^\W\d]\w*\b(?!\s*=)", text))
     known = set(re.findall(r"[^\W\d]\w*", title)) | {name for name in named if name.upper() in BY_SPELLING}

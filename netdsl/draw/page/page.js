@@ -9,7 +9,7 @@
 
 const MAX_BOXES = 4000;
 const BYTES = 4;  // of a value, in single precision
-const COSTS = {params: "parameters", macs: "MACs", values: "activations"};
+const COSTS = {params: "parameters", macs: "MACs", values: "values put out"};
 
 // --- numbers -------------------------------------------------------------------------------------------------
 
@@ -18,8 +18,8 @@ function digits(n) {
 }
 
 function bytes(n) {
-  for (const [unit, suffix] of [[2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"]]) {
-    if (n >= unit) return (n / unit).toPrecision(3) + suffix;
+  for (const [unit, suffix] of [[1e9, " GB"], [1e6, " MB"], [1e3, " kB"]]) {
+    if (n >= 0.9995 * unit) return (n / unit).toPrecision(3) + suffix;
   }
   return n + " B";
 }
@@ -383,8 +383,8 @@ class Drawing {
     const taken = [...flow.querySelectorAll(".box, .branches")]
       .filter((part) => part.parentElement.closest(".body") === flow && part.closest(".side, .body") === flow)
       .map((part) => this.place(part, flow));
-    const length = (link) => { const {start, end} = this.ends(link, flow); return end ? end.y - start.y : Infinity; };
-    for (const link of [...flow.links].sort((a, b) => length(a) - length(b))) {
+    const rank = (link) => { const {start, end} = this.ends(link, flow); return end ? end.y - start.y : 1e9 - start.y; };  // heads outside
+    for (const link of [...flow.links].sort((a, b) => rank(a) - rank(b))) {
       taken.push(this.arc(link, flow, svg, taken));
     }
     flow.append(svg);
@@ -402,6 +402,16 @@ class Drawing {
     if (more > 0 && wire?.classList.contains("wire")) wire.style.height = 14 + more + "px";
   }
 
+  /** Where boxes of a height stand between two heights: in the middle, or where no other link leaves the series or comes back. */
+  clear(low, high, height, flow) {
+    const lines = flow.links.flatMap((link) => Object.values(this.ends(link, flow))).map((at) => at?.y).filter((y) => y > low && y < high);
+    const middle = (low + high - height) / 2;
+    for (let off = 0; off < (high - low - height) / 2 - 20; off += 4) {
+      for (const top of [middle - off, middle + off]) if (!lines.some((y) => y > top - 10 && y < top + height + 6)) return top;
+    }
+    return middle;
+  }
+
   /** Draws one link, and gives the room that it takes. */
   arc(link, flow, svg, taken) {
     const {start, end} = this.ends(link, flow);
@@ -416,13 +426,14 @@ class Drawing {
       svg.append(path);
     };
     const dashed = link.training ? "training" : "";
+    const begins = link.via?.breaks?.includes(0);  // at an input of its own
     let from = `M${start.x} ${start.y} H${x - r} Q${x} ${start.y} ${x} ${start.y + r}`;
     if (link.side) {
-      const top = end ? Math.max(start.y + 20, (start.y + end.y - side.height) / 2) : start.y + 22;
+      const top = end ? Math.max(start.y + 20, this.clear(start.y, end.y, side.height, flow)) : start.y + 22;
       link.side.style.left = left + "px";
       link.side.style.top = top + "px";
-      draw(`${from} V${top - 5}`, dashed);
-      draw(`M${x} ${top} l-4 -7 h8 z`, "tip");
+      if (!begins) draw(`${from} V${top - 5}`, dashed);
+      if (!begins) draw(`M${x} ${top} l-4 -7 h8 z`, "tip");
       from = `M${x} ${top + side.height}`;
     }
     if (end) {
