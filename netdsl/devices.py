@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.options import UsageError
+from netdsl.options import UsageError, need_known
 from netdsl.record import Record
 
 BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int64": 8}
@@ -103,6 +103,5 @@ def device(name: str) -> Device:
 
 def dtype(name: str) -> str:
     """The type to compute in of that name. Raises UsageError with the names there are."""
-    if name not in DTYPES:
-        raise UsageError(f"there is no type {name!r} to compute in: known are {', '.join(DTYPES)}")
+    need_known("type", name, DTYPES, " to compute in")
     return name

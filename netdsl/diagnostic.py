@@ -124,6 +124,15 @@ class Diagnostic(Record):
     def place(self) -> str:
         return self.label.span.place
 
+    def __str__(self) -> str:
+        """As `netdsl check` shows it."""
+        from netdsl.render import render
+
+        return render(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.code} {self.place}: {self.message}>"
+
 
 class SpecError(Exception):
     """A spec has faults. `diagnostics` holds them, with repairs; the message is their rendered text."""
@@ -142,9 +151,7 @@ class SpecError(Exception):
         return self._found
 
     def __str__(self) -> str:
-        from netdsl.render import render
-
-        return "\n\n".join(map(render, self.diagnostics))
+        return "\n\n".join(map(str, self.diagnostics))
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Diagnostic, ...]]]:
         return SpecError, (self.diagnostics,)

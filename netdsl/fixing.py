@@ -10,8 +10,7 @@ from typing import TextIO
 
 from netdsl.files import FileReader, Unreadable, find, read_source, shipped_folder
 from netdsl.formatting import difference, rewrite
-from netdsl.net import Number, Sizes, options_of
-from netdsl.options import UsageError
+from netdsl.options import Number, Sizes, UsageError, options_of
 from netdsl.repair.fix import Fixed, fixed
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ from netdsl.domain import Domain, simplified
 from netdsl.driver import Checked, check_source, check_varied
 from netdsl.files import FileReader, Unreadable, find, no_files, read_source
 from netdsl.graph import Graph, Layer, layers, size_unrolled
-from netdsl.options import Options, UsageError
+from netdsl.options import Number, Options, Sizes, options_of
 from netdsl.prove import Constraint
 from netdsl.repair import repaired
 from netdsl.size import Size, symbols
@@ -25,13 +23,12 @@ from netdsl.types import TensorType
 if TYPE_CHECKING:
     import torch
 
+    from netdsl.analysis.memory import Memory
+    from netdsl.draw.formats import Drawing
+    from netdsl.explain.element import Explanation
+    from netdsl.text import Text
+
 Shape = tuple[Size, ...]
-Sizes = str | Sequence[int | str] | Mapping[str, str | Sequence[int | str]]
-Number = float | Fraction | str
-
-MAX_EXPONENT = 30
-"""Of a parameter that the caller sets: `1e999999999` would fill the memory."""
-
 
 MAX_LISTED = 200_000
 """So many elements are listed one by one, as `layers` and as JSON: they take a few seconds and 200 MB."""
@@ -50,6 +47,9 @@ class Net:
     layers                      every primitive of the inference path, in order of execution
     constraints                 what open sizes must satisfy, by name: {"H": "H >= 32"}
     graph                       the checked graph, with its blocks
+
+    What it costs and why is asked with `show`, `memory`, `receptive_field` and `explain`; `draw` is its picture, which
+    is also what a notebook shows of it (docs/python.md).
     """
 
     def __init__(self, checked: Checked) -> None:
@@ -154,6 +154,76 @@ class Net:
     def derivation(self) -> tuple[Constraint, ...]:
         """Each narrowing of an open size, in the order found: what asked for it, and where."""
         return tuple(self._checked.elaborated.prove.constraints)
+
+    # --- what is there to know of it ----------------------------------------------------------------------------
+
+    def show(
+        self,
+        depth: int = 1,
+        *,
+        batch: int | None = None,
+        dtype: str = "fp32",
+        optimiser: str = "sgd",
+        training: bool = False,
+        width: int = 100,
+    ) -> Text:
+        """The table that `netdsl show` prints; `depth` is how many levels of blocks are opened. Raises UsageError."""
+        from netdsl.table import cost_table
+        from netdsl.text import Text
+
+        return Text(cost_table(self, depth, width, batch, dtype, optimiser, training))
+
+    def memory(self, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd") -> Memory:
+        """The bytes that it takes: `.inference` and `.training` are the peaks, the fields what they consist of.
+
+        Raises UsageError where sizes are open, and for a type or an optimiser that is not known.
+        """
+        from netdsl.analysis.memory import memory
+
+        return memory(self, batch, dtype, optimiser)
+
+    @property
+    def receptive_field(self) -> tuple[int | str | None, ...]:
+        """How many rows of the first input a place of the last map sees, by axis; () where there is no map.
+
+        A formula, as text, where a place sees all rows and their number is open; None where it is not known.
+        """
+        from netdsl.analysis.listed import field_of_net
+
+        return tuple(field_of_net(self) or ())
+
+    def explain(self, what: str | int, column: int | None = None) -> Explanation:
+        """How an element is computed, by its label or path (`"conv3"`, `"conv3.0.conv1"`), or by its line.
+
+        Raises UsageError with the nearest there is.
+        """
+        from netdsl.explain.element import explain_label, explain_line
+
+        return explain_line(self, what, column) if isinstance(what, int) else explain_label(self, what)
+
+    def draw(
+        self,
+        file: str | os.PathLike[str] | None = None,
+        *,
+        depth: int | None = None,
+        theme: str = "auto",
+        page: str = "portrait",
+        width: int | None = None,
+        tex: str | None = None,
+    ) -> Drawing:
+        """Its picture, which a notebook shows; written to `file`, if one is given: .svg, .png, .html, .dot, .mmd, .tex.
+
+        Raises UsageError where the format is not known or has no such option, and where the file cannot be written.
+        """
+        from netdsl.draw.formats import Asked, Drawing
+
+        drawing = Drawing(self, Asked(depth, theme, page, width, tex))
+        if file is not None:
+            drawing.save(file)
+        return drawing
+
+    def _repr_svg_(self) -> str:
+        return self.draw()._repr_svg_()
 
     def to_dict(self, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd") -> dict[str, Any]:
         """What `netdsl show --json` prints: see docs/show-json.md. The memory is that of a batch."""
@@ -267,53 +337,6 @@ def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None,
     if checked is None:
         raise SpecError(faults, lambda: repaired(faults, source, read, options, net))
     return Net(checked)
-
-
-def options_of(input: Sizes | None, params: Mapping[str, Number]) -> Options:
-    return Options({name: exact(name, value) for name, value in params.items()}, input_sizes(input))
-
-
-def exact(name: str, value: Any) -> int | Fraction:
-    """A parameter as the exact number that it shows: 0.1 is 1/10."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Fraction | str):
-        raise UsageError(f"{name} is a number, not {value!r}")
-    try:
-        text = str(value)
-        exponent = text.lower().partition("e")[2] or "0"
-        if len(text) > 50 or len(exponent) > 4 or abs(int(exponent)) > MAX_EXPONENT:
-            raise UsageError(f"{name} is too large or too fine: {text[:40]}")
-        number = Fraction(text)
-    except UsageError:
-        raise
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"{name} is a number, not {value!r}") from None
-    return int(number) if number.denominator == 1 else number
-
-
-def input_sizes(input: Sizes | None) -> dict[str, tuple[int | str, ...]]:
-    """{name: sizes}; the one input that has no name of its own is called `input`. A name stands for an open size."""
-    if input is None:
-        return {}
-    given = input if isinstance(input, Mapping) else {"input": input}
-    sizes: dict[str, tuple[int | str, ...]] = {}
-    for name, value in given.items():
-        parts = re.split("[xX×]", value.replace(" ", "")) if isinstance(value, str) else list(value)
-        if not parts or not all(is_size(part) or is_open_size(part) for part in parts):
-            shown = value if isinstance(value, str) and len(value) <= 60 else f"{str(value)[:60]}…"
-            raise UsageError(f"the sizes of an input are written 3x224x224, or 3xHxW if they are open, not {shown!r}")
-        sizes[name] = tuple(str(part) if is_open_size(part) else int(part) for part in parts)
-    return sizes
-
-
-def is_open_size(part: object) -> bool:
-    """Whether `part` is a name for a size: without an x, which stands between sizes."""
-    return isinstance(part, str) and re.fullmatch(r"(?![xX])[A-Za-z_](?:(?![xX])[A-Za-z_0-9])*", part) is not None
-
-
-def is_size(part: object) -> bool:
-    """Whether `part` is a whole number that a size can be: ASCII digits, and few enough of them."""
-    text = str(part)
-    return text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= 10**9
 
 
 def compile(

@@ -29,6 +29,9 @@ class Source(Record):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def __repr__(self) -> str:
+        return f"<Source {self.name}>"
+
     @cached_property
     def line_starts(self) -> list[int]:
         """Offsets at which lines begin. Lines end in LF, CRLF or a lone CR."""

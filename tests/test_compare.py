@@ -250,7 +250,7 @@ def test_columns_are_chosen(run: Run) -> None:
     [
         (["vgg16", "--sort", "parms"], "there is no column 'parms': did you mean params?"),
         (["vgg16", "--columns", "name,topp1"], "there is no column 'topp1': did you mean top1?"),
-        (["vgg16", "--sort", "?"], "there is no column '?': there are name, year,"),
+        (["vgg16", "--sort", "?"], "there is no column '?': known are name, year,"),
         (["vgg61"], "there is no file and no shipped network called vgg61: did you mean vgg"),
         (["empty"], "there are no .net files in the folder empty"),
     ],

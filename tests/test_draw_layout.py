@@ -291,9 +291,9 @@ def test_every_format_replaces_its_own_file(run: Run, tmp_path: Path, suffix: st
     [
         (
             ("lenet5", "-o", "x.html", "--page", "wide"),
-            "--page has no meaning for .html; it goes with .svg, .png, .tex",
+            "page has no meaning for .html; it goes with .svg, .png, .tex",
         ),
-        (("lenet5", "-o", "x.dot", "--width", "800"), "--width has no meaning for .dot; it goes with .svg, .png"),
+        (("lenet5", "-o", "x.dot", "--width", "800"), "width has no meaning for .dot; it goes with .svg, .png"),
         (("lenet5", "-o", "x.sgv"), "did you mean .svg?"),
         (("lenet5", "-o", "x"), "not a file without a suffix"),
         (("lenet5", "-o", "nowhere/x.svg"), "there is no folder nowhere"),

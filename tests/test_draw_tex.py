@@ -203,7 +203,7 @@ def test_several_networks_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["draw", "resnet18", "resnet34", "-o", str(tmp_path / "x.html")]) == 2
     assert "-o NAME.tex" in capsys.readouterr().err
     assert main(["draw", "resnet18", "--tex", "table", "-o", str(tmp_path / "x.svg")]) == 2
-    assert "--tex has no meaning for .svg; it goes with .tex" in capsys.readouterr().err
+    assert "tex has no meaning for .svg; it goes with .tex" in capsys.readouterr().err
     assert not (tmp_path / "x.html").exists()
 
 

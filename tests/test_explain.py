@@ -213,7 +213,7 @@ def test_the_sums_are_those_of_the_network() -> None:
 
 def test_the_lectures_alexnet() -> None:
     net = netdsl.load("alexnet")
-    text = explanation_text(explain_line(net, 7), (net.params, net.macs))
+    text = explanation_text(explain_line(net, 7))
     for line in (
         "H = W       (227 - 11 + 2*0)/4 + 1 = 55",
         "parameters  96*(11*11*3 + 1) = 34,944",
@@ -291,7 +291,7 @@ def test_every_line_of_every_spec_is_told_in_80_columns(path: Path) -> None:
         except UsageError:
             continue
         told += 1
-        text = explanation_text(found, (net.params, net.macs))
+        text = explanation_text(found)
         assert max(map(len, text.splitlines())) <= 80, text
         assert len(text.splitlines()) < 130
         json.dumps(explanation_fields(found))

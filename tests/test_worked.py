@@ -150,7 +150,7 @@ def test_every_element_of_drawn_networks(text: str) -> None:
             found = explain_line(net, line)
         except UsageError:
             continue
-        assert max(map(len, explanation_text(found, (net.params, net.macs)).splitlines())) <= 80
+        assert max(map(len, explanation_text(found).splitlines())) <= 80
 
 
 def admitted(domain: Domain) -> int:

@@ -21,7 +21,7 @@ from netdsl.analysis.kept import Ledger, Pieces, Setting
 from netdsl.devices import BYTES
 from netdsl.graph import Graph, Node, fold, live, total_of
 from netdsl.ops.base import Op
-from netdsl.options import UsageError
+from netdsl.options import UsageError, need_known
 from netdsl.record import Record
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -84,8 +84,7 @@ def memory_of(
     graph: Graph[TensorType], batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd", on_cpu: bool = False
 ) -> Memory:
     """The same of a checked graph without open sizes; `on_cpu`: with the masks of dropout as they are there."""
-    if optimiser not in OPTIMISERS:
-        raise UsageError(f"there is no optimiser {optimiser!r}: known are {', '.join(OPTIMISERS)}")
+    need_known("optimiser", optimiser, OPTIMISERS)
     setting = setting_of(batch, dtype, on_cpu)
     forward, training = Ledger(setting, False).of_net(graph), Ledger(setting, True).of_net(graph)
     parameters, buffers = held(graph, setting.item)
@@ -106,9 +105,10 @@ def memory_of(
 
 
 def setting_of(batch: int, dtype: str, on_cpu: bool = False) -> Setting:
-    """Raises UsageError for a type that is not known."""
-    if dtype not in TYPES:
-        raise UsageError(f"there is no type {dtype!r} to hold tensors: known are {', '.join(TYPES)}")
+    """Raises UsageError for a type that is not known, and for no samples."""
+    need_known("type", dtype, TYPES, " to hold tensors")
+    if batch < 1:
+        raise UsageError(f"a batch has at least one sample, not {batch}")
     return Setting(batch, BYTES[dtype], BYTES[dtype] if on_cpu else 1)
 
 

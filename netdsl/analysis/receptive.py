@@ -202,6 +202,13 @@ def receptive_field(net: Net) -> tuple[Reach, ...]:
     return reaches_of(net, field) if field is not None else ()
 
 
+def widest(reaches: tuple[Reach, ...]) -> int | None:
+    """How many rows are seen on the spatial axis on which that are most; None where it is not known of all."""
+    sizes = [reach.size for reach in reaches if reach.axis != "C"]
+    known = [int(size) for size in sizes if isinstance(size, int)]
+    return max(known) if known and len(known) == len(sizes) else None
+
+
 def last_map(
     receptive: Receptive, body: Graph[TensorType], fields: list[Field], which: Collection[int]
 ) -> Field | None:

@@ -64,7 +64,7 @@ def explain_element(args: argparse.Namespace) -> int:
     if args.json:
         print(to_json(explanation_fields(found)))
     else:
-        print(explanation_text(found, (net.params, net.macs), use_colour(sys.stdout.isatty())))
+        print(explanation_text(found, use_colour(sys.stdout.isatty())))
     return 0
 
 

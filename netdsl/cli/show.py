@@ -7,7 +7,7 @@ import argparse
 from netdsl.cli.asked import asked_net, report
 from netdsl.cli.output import to_json
 from netdsl.diagnostic import SpecError
-from netdsl.options import UsageError
+from netdsl.options import UsageError, need_known
 
 
 def run(args: argparse.Namespace) -> int:
@@ -16,8 +16,7 @@ def run(args: argparse.Namespace) -> int:
     if args.roofline is not None:
         return roofline(args)
     setting_of(1, args.dtype or "fp32")
-    if args.optimiser is not None and args.optimiser not in OPTIMISERS:
-        raise UsageError(f"there is no optimiser {args.optimiser!r}: known are {', '.join(OPTIMISERS)}")
+    need_known("optimiser", args.optimiser or "sgd", OPTIMISERS)
     net = asked_net(args.spec, args)
     if net is None:
         return 1

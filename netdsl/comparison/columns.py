@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from netdsl.comparison.entries import Entry, Group
-from netdsl.diagnostic import nearest
-from netdsl.options import UsageError
+from netdsl.options import need_known
 from netdsl.record import Record
 from netdsl.size import Formula, Size
 
@@ -116,11 +115,8 @@ def columns_of(names: Sequence[str]) -> tuple[Column, ...]:
 
 def column_of(name: str, role: str = "column") -> Column:
     known = [column.name for column in COLUMNS if role == "column" or not column.is_text]
-    if name in known:
-        return BY_NAME[name]
-    close = nearest(name, known)
-    help_ = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
-    raise UsageError(f"there is no {role} {name!r}: {help_}")
+    need_known(role, name, known)
+    return BY_NAME[name]
 
 
 def usual_columns(group: Group) -> tuple[Column, ...]:

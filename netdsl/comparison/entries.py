@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from netdsl.analysis.depth import depth
 from netdsl.analysis.memory import Memory, memory
-from netdsl.analysis.receptive import receptive_field
+from netdsl.analysis.receptive import receptive_field, widest
 from netdsl.comparison.published import Accuracy, Published, published, published_of
 from netdsl.net import Net, Shape
 from netdsl.record import Record
@@ -42,7 +42,7 @@ class Entry(Record):
     params: int
     macs: Size
     depth: int
-    field: Size | str | None
+    field: int | str | None
     memory: Memory | None
     published: Published | None = None
 
@@ -104,6 +104,15 @@ class Comparison(Record):
     def entries(self) -> tuple[Entry, ...]:
         return tuple(entry for group in self.groups for entry in group.entries)
 
+    def __str__(self) -> str:
+        """What `netdsl compare` prints."""
+        from netdsl.comparison.table import comparison_table
+
+        return comparison_table(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
 
 def compare(nets: Iterable[tuple[str, Net]]) -> Comparison:
     """The comparison of some networks, each with the file that it is of, as it is called."""
@@ -131,14 +140,9 @@ def _sizes(shapes: Iterable[Shape]) -> Iterable[Size]:
     return (size for shape in shapes for size in shape)
 
 
-def _field(net: Net) -> Size | str | None:
+def _field(net: Net) -> int | str | None:
     reaches = receptive_field(net)
-    if any(reach.whole for reach in reaches):
-        return "all"
-    sizes = [reach.size for reach in reaches]
-    if any(size is None for size in sizes):
-        return None
-    return max((int(size) for size in sizes if isinstance(size, int)), default=None)
+    return "all" if any(reach.whole for reach in reaches) else widest(reaches)
 
 
 def _told_apart(entries: Sequence[Entry]) -> list[Entry]:

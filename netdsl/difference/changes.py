@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from netdsl.analysis.depth import depth
+from netdsl.analysis.receptive import receptive_field, widest
 from netdsl.difference.align import align
 from netdsl.difference.keys import Keys
 from netdsl.difference.rows import Item, Wiring, attributes, is_path, kind_of, likeness, named, shapes_of
@@ -100,6 +101,15 @@ class Difference(Record):
     def same(self) -> bool:
         return not (self.ends or self.changes)
 
+    def __str__(self) -> str:
+        """What `netdsl diff` prints; where that is silent, that they are the same."""
+        from netdsl.difference.table import difference_table
+
+        return difference_table(self) or f"{self.old} and {self.new} are the same network"
+
+    def __repr__(self) -> str:
+        return str(self)
+
 
 def difference(old: Net, new: Net) -> Difference:
     """What changed from one network to the other. Only their graphs count, not how they are written."""
@@ -129,20 +139,11 @@ def totals(old: Net, new: Net) -> tuple[Total, ...]:
         found.append(Total("trainable", old.trainable_params, new.trainable_params))
     found.append(Total("MACs", old.macs, new.macs))
     found.append(Total("depth", depth(old.graph), depth(new.graph)))
-    found.append(Total("receptive field", seen(old), seen(new)))
+    found.append(Total("receptive field", widest(receptive_field(old)), widest(receptive_field(new))))
     before, after = peaks(old), peaks(new)
     if before and after:
         found += [Total(name, before[name], after[name]) for name in before]
     return tuple(found)
-
-
-def seen(net: Net) -> Size | None:
-    """The receptive field, on the axis where it is larger."""
-    from netdsl.analysis.receptive import receptive_field
-
-    sizes = [reach.size for reach in receptive_field(net) if reach.axis != "C"]
-    known = [size for size in sizes if isinstance(size, int)]
-    return max(known) if known and len(known) == len(sizes) else None
 
 
 def peaks(net: Net) -> dict[str, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.options import UsageError
+from netdsl.options import UsageError, need_known
 from netdsl.record import Record
 
 if TYPE_CHECKING:
@@ -34,6 +36,20 @@ class Asked(Record):
     width: int | None = None
     tex: str | None = None
 
+    def checked(self) -> Asked:
+        """Itself. Raises UsageError for a word that is not known, with the nearest, and for a number out of range."""
+        from netdsl.draw.sheet import PAGES
+        from netdsl.draw.theme import THEMES
+
+        need_known("theme", self.theme, ("auto", *THEMES))
+        need_known("page", self.page, PAGES)
+        need_known("content of a .tex file", self.tex or "both", ("table", "figure", "both"))
+        if self.depth is not None and self.depth < 0:
+            raise UsageError(f"a depth is 0 or more, not {self.depth}")
+        if self.width is not None and not 100 <= self.width <= 20_000:
+            raise UsageError(f"a width is a whole number from 100 to 20000, not {self.width}")
+        return self
+
 
 class Format(Record):
     """How one suffix is written.
@@ -57,8 +73,36 @@ def draw(net: Net | Sequence[Net], suffix: str, asked: Asked) -> str | bytes:
     for name in Asked.fields:
         if getattr(asked, name) != Asked.optional[name] and name not in format.takes:
             those = ", ".join(other for other, it in FORMATS.items() if name in it.takes)
-            raise UsageError(f"--{name} has no meaning for {suffix}; it goes with {those}")
+            raise UsageError(f"{name} has no meaning for {suffix}; it goes with {those}")
     return format.render(nets, asked)
+
+
+class Drawing:
+    """The picture of a network, drawn when it is looked at: a notebook shows it, `save` writes it."""
+
+    def __init__(self, net: Net, asked: Asked) -> None:
+        """Raises UsageError for a theme, a page or a table that is not known."""
+        self.net, self.asked = net, asked.checked()
+
+    def __str__(self) -> str:
+        """The text of the SVG."""
+        return self._repr_svg_()
+
+    def save(self, file: str | os.PathLike[str]) -> Path:
+        """Writes it, over what is there; the suffix picks the format. Raises UsageError."""
+        from netdsl.writing import may_write, write_atomically
+
+        target = Path(file)
+        suffix = known_suffix(target.suffix)
+        may_write(target, is_drawing, force=True)
+        write_atomically(target, draw(self.net, suffix, self.asked))
+        return target
+
+    def _repr_svg_(self) -> str:
+        return str(draw(self.net, ".svg", self.asked.replace(tex=None)))
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self.net.name}>"
 
 
 def known_suffix(suffix: str) -> str:

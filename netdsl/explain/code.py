@@ -16,8 +16,7 @@ from pathlib import Path
 from netdsl.diagnostic import CODES, Diagnostic, nearest
 from netdsl.driver import check_source
 from netdsl.files import TextReader, Unreadable, decoded
-from netdsl.net import options_of
-from netdsl.options import UsageError
+from netdsl.options import UsageError, options_of
 from netdsl.record import Record
 
 NAME = "example.net"

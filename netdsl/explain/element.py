@@ -71,6 +71,7 @@ class Explanation(Record):
     steps           each different primitive, in order of execution
     params, macs    of all of it, repeats counted
     limits          what it asks of open sizes
+    whole           parameters and MACs of the network
     """
 
     net: str
@@ -84,6 +85,16 @@ class Explanation(Record):
     params: int
     macs: Size
     limits: tuple[str, ...]
+    whole: tuple[Size, Size]
+
+    def __str__(self) -> str:
+        """What `netdsl explain` prints."""
+        from netdsl.explain.text import explanation_text
+
+        return explanation_text(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def explain_line(net: Net, line: int, column: int | None = None) -> Explanation:
@@ -131,6 +142,7 @@ class _Explainer:
             sum(step.params * step.count for step in steps),
             total(step.macs * step.count for step in steps),
             tuple(self.limits([element.node.origin for element, _ in found.values()])),
+            (self.net.params, self.net.macs),
         )
 
     # what is inside
@@ -327,6 +339,7 @@ def _of_input(net: Net, asked: Asked) -> Explanation:
         0,
         0,
         tuple(limits(net)) if input.type.symbols else (),
+        (net.params, net.macs),
     )
 
 

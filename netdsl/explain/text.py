@@ -73,12 +73,12 @@ def bold(text: str, colour: bool) -> str:
 # --- elements --------------------------------------------------------------------------------------------------------
 
 
-def explanation_text(found: Explanation, shares: tuple[Size, Size] = (0, 0), colour: bool = False) -> str:
-    """Elements, worked. `shares`: parameters and MACs of the whole network, to say which part of them this is."""
-    return "\n".join(_explanation(found, shares, colour)).rstrip()
+def explanation_text(found: Explanation, colour: bool = False) -> str:
+    """Elements, worked."""
+    return "\n".join(_explanation(found, colour)).rstrip()
 
 
-def _explanation(found: Explanation, shares: tuple[Size, Size], colour: bool) -> Iterator[str]:
+def _explanation(found: Explanation, colour: bool) -> Iterator[str]:
     inside = "" if found.title.startswith(f"{found.net}.") else f" of {found.net}"
     yield bold(f"{clean(found.title)}{inside}", colour)
     yield ""
@@ -100,7 +100,7 @@ def _explanation(found: Explanation, shares: tuple[Size, Size], colour: bool) ->
         some = ", ".join(clean(name) for name in found.places[:AROUND])
         more = len(found.places) - AROUND
         yield from _rows("stands in", some + (f" and {more} places more" if more > 0 else ""))
-    yield from _cost(found, shares)
+    yield from _cost(found)
     for i, step in enumerate(found.steps[:MOST]):
         if i == 0:
             yield ""
@@ -129,9 +129,9 @@ def _around(word: str, neighbours: Sequence[Neighbour]) -> Iterator[str]:
         yield _row("", f"… and {len(neighbours) - AROUND} more")
 
 
-def _cost(found: Explanation, shares: tuple[Size, Size]) -> Iterator[str]:
+def _cost(found: Explanation) -> Iterator[str]:
     """The sums, and what part of the network's they are."""
-    for word, own, whole in (("parameters", found.params, shares[0]), ("MACs", found.macs, shares[1])):
+    for word, own, whole in (("parameters", found.params, found.whole[0]), ("MACs", found.macs, found.whole[1])):
         if own == 0 or whole == 0:
             continue
         share = (
