@@ -18,6 +18,7 @@ FAULTY = TINY.replace("CONV 4 3x3", "CONV 4 3x3 /2 valid")
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     Path("tiny.net").write_text(TINY)
     return Path("tiny.net")
 
