@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from netdsl import tree as t
 from netdsl.diagnostic import Edit, Help, Repair
@@ -17,10 +18,18 @@ INITIAL = {
 }
 """What PyTorch and Keras call the initial values."""
 FILTERS = ("filters", "out_channels", "channels", "num_filters", "num_output", "units", "out_features", "features")
-KERNELS = ("kernel_size", "pool_size", "filter_size", "ksize", "window")
-OTHER = {"strides": "stride", "padding": "pad", "dilation_rate": "dilation", "dilations": "dilation", "group": "groups"}
+KERNELS = ("kernel_size", "pool_size", "filter_size", "ksize", "window", "size")
+OTHER = {
+    **dict.fromkeys(("strides", "s"), "stride"),
+    **dict.fromkeys(("padding", "p"), "pad"),
+    **dict.fromkeys(("dilation_rate", "dilations"), "dilation"),
+    "group": "groups",
+}
+VALUES = ("rate", "p", "alpha", "negative_slope")
+"""What a primitive of one number takes."""
+YES, NO = ("True", "true"), ("False", "false")
 WORDS = ("activation", "act", "norm", "normalization")
-NOT_HERE = {*FILTERS, *KERNELS, *OTHER, "in_channels", "in_features", "use_bias"}
+NOT_HERE = {*FILTERS, *KERNELS, *OTHER, *VALUES, "in_channels", "in_features", "use_bias"}
 """Names of other libraries: no name that looks alike is meant."""
 MAX_KERNEL, MAX_STRIDE = 11, 8
 """Bare numbers up to these are read as a kernel and a stride."""
@@ -48,25 +57,36 @@ def _translated(arg: t.Keyword, op: type[Op], args: Sequence[t.Arg], names: set[
     value = arg.value.span.text
     if arg.name == "padding" and isinstance(arg.value, t.Number | t.Extent) and "pad" in names:
         return f"pad={value}"
+    if arg.name in ("use_bias", "bias") and "bias" in names and value in (*YES, *NO):
+        return "bias" if value in YES else "nobias"
     if arg.name in names:
         return None
+    if arg.name in BY_FLAG and op.takes_flags and value in YES:
+        return arg.name
     if arg.name in KERNELS and "kernel" in names:
         return f"{value}x{value}" if isinstance(arg.value, t.Number) else f"kernel={value}"
     if arg.name in ("in_channels", "in_features"):
         return ""
-    if arg.name in ("use_bias", "bias") and value in ("True", "False"):
-        return "bias" if value == "True" else "nobias"
     if arg.name in WORDS and value.strip('"') in BY_FLAG and op.takes_flags:
         return value.strip('"')
     takes = [argument for argument in op.arguments if argument.form == "positional"]
     words = {word for argument in op.arguments for word in argument.words}
     given = [other for other in args if isinstance(other, t.Number | t.Group | t.Name)]
     given = [other for other in given if not (isinstance(other, t.Name) and other.id in {*words, *BY_FLAG})]
-    if takes and (arg.name in FILTERS or (arg.name in ("rate", "p") and takes[0].kind == "number")):
+    if takes and (arg.name in FILTERS or (arg.name in VALUES and takes[0].kind == "number")):
         if not given:
             return value
         return "" if given[0].span.text == value else None
     return f"{OTHER[arg.name]}={value}" if OTHER.get(arg.name) in names else None
+
+
+def of_word(word: str, words: Collection[str], span: Span) -> tuple[Help, ...]:
+    """`s2`, `p1`, `k3` and `dw`, which papers and configurations write."""
+    short = re.fullmatch(r"([spk])(\d+)", word)
+    text = {"s": "/{0}", "p": "pad {0}", "k": "{0}x{0}"}[short[1]].format(short[2]) if short else "depthwise"
+    if not short and (word != "dw" or text not in words):
+        return ()
+    return (Repair.of(f"`{word}` is written `{text}`", (span, text)),)
 
 
 def _written(head: str, args: Sequence[t.Arg], edits: Sequence[Edit]) -> str:
@@ -85,6 +105,17 @@ def positional_numbers(extra: t.Expr, args: Sequence[t.Arg], has_kernel: bool) -
     if not rest or len(rest) > len(forms) or not all(likely):
         return (title,)
     return (Repair.of(title, *((arg.span, form.format(arg.span.text)) for arg, form in zip(rest, forms))),)
+
+
+def filters_missing(head: str, kernel: Span | None) -> tuple[Help, ...]:
+    """`CONV 3x3x64`, and `CONV 1x1` for as many filters as there are channels."""
+    sizes = re.findall(r"\d+", kernel.text) if kernel is not None else []
+    if kernel is None or len(sizes) not in (2, 3):
+        return ()
+    if len(sizes) == 2:
+        return (f"the number of filters stands first: `{head} 64 {kernel.text}`; `C` is as many as come in",)
+    text = f"{sizes[2]} {sizes[0]}x{sizes[1]}"
+    return (Repair.of(f"the number of filters stands first: `{head} {text}`", (kernel, text)),)
 
 
 def elements_and_flags(op: type[Op], where: Span, arg: t.Name, args: Sequence[t.Arg]) -> list[Help]:

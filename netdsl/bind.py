@@ -9,7 +9,16 @@ from functools import cache
 from typing import Any, NoReturn
 
 from netdsl import tree as t
-from netdsl.argumenthelp import INITIAL, NOT_HERE, elements_and_flags, elsewhere, further_elements, positional_numbers
+from netdsl.argumenthelp import (
+    INITIAL,
+    NOT_HERE,
+    elements_and_flags,
+    elsewhere,
+    filters_missing,
+    further_elements,
+    of_word,
+    positional_numbers,
+)
 from netdsl.diagnostic import Diagnostic, Help, Repair, nearest
 from netdsl.edits import keep_one, meant, named, rounded, without
 from netdsl.ops import BY_CALL, BY_FLAG, BY_SPELLING, Argument, Join, Op
@@ -267,8 +276,9 @@ class Binder:
                 zeros: Help = f"zeros are counted with `pad {expr.span.text if isinstance(expr, t.Number) else 1}`"
                 if name == "padding" and isinstance(expr, t.Number | t.Group | t.Extent):
                     zeros = Repair.of(str(zeros), (span, f"pad={expr.span.text}"))
+                helps = (zeros,) if name == "padding" else elsewhere(self.op, self.head, self.args)
                 message = f"`{name}` of {self.head} is {_or(argument.words)}"
-                self.error("E0202", message, expr.span, helps=(zeros,) if name == "padding" else ())
+                self.error("E0202", message, expr.span, helps=helps)
             self.put(argument, value.text, span)
         elif argument.kind == "init":
             self.put(argument, self.init(argument, expr), span)
@@ -281,7 +291,7 @@ class Binder:
         """What a word was probably meant to say, where that is more than a typing mistake."""
         if word.lower() in {*self.words, *BY_FLAG} and word.lower() != word:
             return (Repair.of(f"words are in lower case: `{word.lower()}`", (span, word.lower())),)
-        if re.fullmatch(r"[A-Za-z_]\w*x[A-Za-z_]\w*", word) and len(word) <= 5:
+        if re.fullmatch(r"[A-Za-z]\d?x[A-Za-z]\d?", word):
             spaced = " x ".join(word.split("x"))
             return (Repair.of(f"a size of two names has spaces: `{spaced}`", (span, spaced)),)
         for flag in self.flags:
@@ -292,7 +302,7 @@ class Binder:
                 )
         if word in ("activation", "act", "norm", "normalization"):
             return ("a norm or an activation is a word alone: `CONV 64 bn relu`",)
-        return ()
+        return of_word(word, self.words, span) if "kernel" in self.named else ()
 
     def init(self, argument: Argument, expr: t.Expr) -> str:
         if isinstance(expr, t.Name) and expr.id in argument.words:
@@ -428,7 +438,7 @@ def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> 
                 "E0203",
                 f"{head} needs {argument.doc or argument.name}",
                 where,
-                helps=(f"{head} is written `{usage(op, head)}`",),
+                helps=filters_missing(head, bound.spans.get("kernel")) or (f"{head} is written `{usage(op, head)}`",),
             )
             raise Failed
         values[argument.name] = value

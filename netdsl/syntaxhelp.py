@@ -106,6 +106,9 @@ def _arithmetic(m: Mistake) -> Iterator[Help]:
     if found := _SUM.search(m.line_before):
         start = m.at - len(m.before.rsplit("\n", 1)[-1]) + found.start()
         head = re.search(r"([A-Za-z_]\w* (?:[\w/=]+ )*)$", m.line_before[: found.start()])
+        if kernel := re.fullmatch(r"(1|3|5|7|11) ?\* ?\1", found[0]):
+            text = f"{kernel[1]}x{kernel[1]}"
+            yield Repair.of(f"a kernel is written `{text}`", (m.span(start, start + len(found[0])), text))
         element = f"{head[1] if head else ''}({found[0]}) {m.word if head else ''}".rstrip()
         title = f"arithmetic among bare arguments stands in parentheses: `{element}`"
         yield Repair.of(title, (m.span(start, start + len(found[0])), f"({found[0]})"))
@@ -199,8 +202,19 @@ def _default_of_nothing(m: Mistake) -> Iterator[Help]:
         yield Repair.of(f"it needs a primitive: `default CONV {default[1]}`", (m.span(at, at), "CONV "))
 
 
+def _truth(m: Mistake) -> Iterator[Help]:
+    """`if n then …`."""
+    if m.shown == "then" and (test := re.search(r"\bif\s+(\w+)$", m.line_before)):
+        at = m.at - len(m.before.rsplit("\n", 1)[-1]) + test.end()
+        yield Repair.of(f"a condition compares: `if {test[1]} != 0 then …`", (m.span(at, at), " != 0"))
+
+
 def _reserved(m: Mistake) -> Iterator[Help]:
     if m.shown in KEYWORDS and m.shown.lower() in KEYWORDS:
+        declared = re.match(r"\s*(block|net)\b[^=]*$", m.line_before)
+        if m.shown == "x" and not declared and m.line_before.endswith(("+", "|", "(", ",")):
+            yield m.here("what comes in is `identity`", "identity")
+            return
         title = f"`{m.shown}` is reserved; choose another name"
         yield m.everywhere(title, rf"(?<![\w.]){m.shown}(?![\w.])", f"{m.shown}1")
 
@@ -338,7 +352,8 @@ def _missing_arrow(m: Mistake) -> Iterator[Help]:
 
 _RULES = (
     *(_repeat, _budget, _arithmetic, _digits_and_letters, _if_or_for, _for_over_a_list, _named_inside, _divided),
-    *(_default_of_nothing, _reserved, _arrow, _input_equals, _equals, _python_block, _after_an_assertion, _tuple),
+    *(_default_of_nothing, _truth),
+    *(_reserved, _arrow, _input_equals, _equals, _python_block, _after_an_assertion, _tuple),
     *(_braces, _quotes, _comment, _logic, _never_opened, _without_else, _dangling, _missing_arrow),
 )
 

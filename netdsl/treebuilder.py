@@ -258,7 +258,10 @@ class TreeBuilder:
         strided = any(isinstance(arg, t.Stride) for arg in left.args)
         if isinstance(last, t.Keyword):
             head += self.source.text[last.span.start : last.value.span.start]
-        if op == "*" and not rest:
+        square = op == "*" and last.span.text == right.span.text and right.span.text in ("1", "3", "5", "7", "11")
+        if op == "*" and square:
+            ways.append((f"{head}{last.span.text}x{right.span.text}", " (a kernel)"))
+        elif op == "*" and not rest:
             ways.append((f"({left.span.text}) * {right.span.text}", ""))
         if op == "-" and flag is not None and flag.flag:  # h-swish
             ways.append((f"{head}{flag.flag}{rest}", ""))

@@ -657,6 +657,13 @@ def test_a_reader_that_never_was_is_no_error(arguments: tuple[str, ...]) -> None
     assert said == ""
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_streams_are_no_error(closed: str, spec: Callable[..., Path]) -> None:
+    words = shlex.join([sys.executable, "-m", "netdsl", "check", str(spec(FAULTY))])
+    done = subprocess.run(["sh", "-c", f"{words} {closed}"], capture_output=True, text=True)
+    assert (done.returncode, "internal error" in done.stderr) == (1, False)
+
+
 def test_a_full_disk_behind_the_output_is_told() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
@@ -682,12 +689,15 @@ def test_a_terminal_that_cannot_show_every_character(encoding: str, spec: Callab
         (("show", path, "--json"), 0),
         (("check", faulty), 1),
         (("list",), 0),
+        (("explain", f"{path}:4"), 0),
         (("compile", path), 0),
     ):
         words = [sys.executable, "-m", "netdsl", *map(str, arguments)]
         done = subprocess.run(words, capture_output=True, env=variables)
         assert done.returncode == code, done.stderr
         assert b"internal error" not in done.stderr
+        if arguments[0] == "explain" and encoding == "ascii":
+            assert b"add, x 3 " in done.stdout
         if "--json" in arguments:
             assert "b\u00e9ta.0.conv1" in {
                 layer["name"] for layer in json.loads(done.stdout.decode(encoding))["layers"]
@@ -700,10 +710,13 @@ def test_strange_names_of_files(command: str, argument: str, run: Run) -> None:
     assert run(command, argument).code == 2
 
 
-def test_a_name_that_is_no_text() -> None:
+def test_a_name_that_is_no_text(here: Path) -> None:
     done = process("check", b"\xff.net")
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no file" in done.stderr
+    (here / os.fsdecode(b"\xff.net")).write_text(FAULTY)
+    found = json.loads(process("check", "--format", "sarif", b"\xff.net").stdout)["runs"][0]["results"]
+    assert found[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "%FF.net"
 
 
 @pytest.mark.parametrize(

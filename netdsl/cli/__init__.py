@@ -6,6 +6,7 @@ written), 70 a fault of netdsl itself.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -16,10 +17,14 @@ from typing import NoReturn
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     from netdsl.garbage import collection_paused
+    from netdsl.terminal import encode_plainly
 
-    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character shows `?`
+    codecs.register_error("netdsl", encode_plainly)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - None where the caller has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="netdsl")
     with collection_paused():
         return _run(argv)
 
@@ -45,7 +50,7 @@ def _run(argv: Sequence[str] | None) -> int:
         print("netdsl: interrupted", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"netdsl: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"netdsl: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
         if os.environ.get("NETDSL_DEBUG"):

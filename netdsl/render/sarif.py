@@ -7,6 +7,7 @@ region ends before its `endColumn` [3.30], as everywhere in netdsl.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -78,7 +79,7 @@ def region(span: Span) -> dict[str, int]:
 def _artifact(span: Span) -> Fields:
     """A URI reference [3.4.3]: relative for what lies below the current folder, else absolute."""
     path = PurePath(span.source.name)
-    return {"uri": path.as_uri() if path.is_absolute() else quote(path.as_posix())}
+    return {"uri": path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))}
 
 
 def _fix(repair: Repair) -> Fields:
