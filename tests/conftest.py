@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # One thread for each worker: read when torch is imported, which only the tests that need it do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# As where there is no terminal: pytest-xdist gives its workers the width of the one it runs in.
+os.environ["COLUMNS"] = "100"
+
 # Triton kernels run in its interpreter here, on tensors of the CPU; read when Triton is imported. What compiles them
 # needs a process of its own.
 os.environ.setdefault("TRITON_INTERPRET", "1")
