@@ -236,7 +236,7 @@ def test_without_torch_the_source_is_written_and_building_says_what_is_missing()
         except netdsl.UsageError as error:
             print(error)
     """)
-    assert "pip install netdsl[torch]" in printed
+    assert 'pip install "netdsl[torch]"' in printed
 
 
 # --- errors name what there is ----------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_without_matplotlib_the_command_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = run("compare", "vgg16", "-o", tmp_path / "x.svg")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "netdsl: a picture needs matplotlib: pip install 'netdsl[pictures]'\n"
+    assert done.err == 'netdsl: a picture needs matplotlib: `pip install "netdsl[pictures]"`\n'
     assert run("compare", "vgg16").code == 0
     assert not list(tmp_path.iterdir())
 

@@ -410,7 +410,7 @@ def test_without_torch_and_triton_the_report_is_the_same(run: Run, spec: Path) -
 def test_tuning_without_torch_says_what_is_missing(spec: Path) -> None:
     done = bare("tune", str(spec))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "netdsl: PyTorch is not installed: `pip install netdsl[triton]`\n"
+    assert done.stderr == 'netdsl: PyTorch is not installed: `pip install "netdsl[triton]"`\n'
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class TorchBackend:
             if error.name != "torch":
                 raise
             raise UsageError(
-                "PyTorch is not installed: `pip install netdsl[torch]`; `netdsl compile` writes the source without it"
+                'PyTorch is not installed: `pip install "netdsl[torch]"`; `netdsl compile` writes the source without it'
             ) from None
         from netdsl_torch.expected import expected_of
 

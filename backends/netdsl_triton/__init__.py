@@ -37,7 +37,7 @@ class TritonBackend:
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            raise UsageError("PyTorch is not installed: `pip install netdsl[triton]`") from None
+            raise UsageError('PyTorch is not installed: `pip install "netdsl[triton]"`') from None
         return build(net, **options)
 
     def explain(self, net: Net, batch: int, dtype: str, device: str | None = None) -> Report:
@@ -68,7 +68,7 @@ class TritonBackend:
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            raise UsageError("PyTorch is not installed: `pip install netdsl[triton]`") from None
+            raise UsageError('PyTorch is not installed: `pip install "netdsl[triton]"`') from None
         return tune_here(net, batches, dtype, budget)
 
     def bench(self, nets: Sequence[tuple[Net, tuple[Any, ...]]], target: Path | None, **options: Any) -> int:

@@ -403,7 +403,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import triton  # noqa: F401
     except ImportError:
-        raise UsageError("triton is missing: pip install 'netdsl[triton]'") from None
+        raise UsageError('triton is missing: `pip install "netdsl[triton]"`') from None
     kernels = [kernel for kernel in KERNELS if not args.kernel or kernel.name in args.kernel]
     found: list[Unit] = []
     dtypes = args.dtype or (DTYPES if args.full else FEW_DTYPES)

@@ -65,7 +65,7 @@ def _settings() -> Iterator[None]:
     try:
         import matplotlib
     except ImportError:
-        raise UsageError("a picture needs matplotlib: pip install 'netdsl[pictures]'") from None
+        raise UsageError('a picture needs matplotlib: `pip install "netdsl[pictures]"`') from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"font.family": FONTS[0], "font.size": 9})

@@ -39,7 +39,7 @@ def png(picture: Picture, theme: str = "auto", width: int | None = None) -> byte
         import resvg_py
     except ImportError:
         raise UsageError(
-            'PNG needs the extra `pictures`: pip install "netdsl[pictures]"; .svg needs nothing, and browsers show it'
+            'PNG needs the extra `pictures`: `pip install "netdsl[pictures]"`; .svg needs nothing, and browsers show it'
         ) from None
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     ground = "light" if theme == "auto" else theme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 
 from netdsl.diagnostic import Diagnostic, Label
 from netdsl.record import Record
@@ -39,8 +40,10 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
         out += [page.place(arrow, first.span.place), page.bar()]
         out += page.marked(source, here, primary, diagnostic.severity)
         drawn += [label.span for label in here]
-    for span in diagnostic.trail:
-        out.append(page.place(":::", f"{'called from' if span.source.own else 'inside'} {span.place}"))
+    for span, again in groupby(diagnostic.trail):
+        times = len(list(again))  # more than one: a block that calls itself
+        said = f"{'called from' if span.source.own else 'inside'} {span.place}"
+        out.append(page.place(":::", said + (f", {times} times" if times > 1 else "")))
         if not any(around(span, other) for other in drawn):
             out += page.marked(span.source, [Label(span)], None, "bar")
             drawn.append(span)

@@ -79,7 +79,7 @@ def device_called(name: str) -> str:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise UsageError("a benchmark runs the networks, and needs PyTorch: `pip install netdsl[torch]`") from None
+        raise UsageError('a benchmark runs the networks, and needs PyTorch: `pip install "netdsl[torch]"`') from None
     if name not in DEVICES:
         raise UsageError(f"there is no device {name!r} to compare on: there are {', '.join(DEVICES)}")
     if name == "auto":
