@@ -35,7 +35,11 @@ def _run(argv: Sequence[str] | None) -> int:
     from netdsl.cli.arguments import build_parser
     from netdsl.options import UsageError
 
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        return 2
+    args = parser.parse_args(argv)
     try:
         code: int = import_module(f"netdsl.cli.{args.command}").run(args)
         sys.stdout.flush()

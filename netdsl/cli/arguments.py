@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from netdsl.cli.parser import Parser, pixels, positive, samples, seconds, several_samples, whole
+
 if TYPE_CHECKING:
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands: TypeAlias = argparse._SubParsersAction[Parser]
+    Add: TypeAlias = Callable[[Commands], None]
 
 
 def build_parser() -> argparse.ArgumentParser:
     """`command` of what it gives names the module of this package whose `run` does it."""
     from netdsl import __version__
 
-    parser = argparse.ArgumentParser(
-        prog="netdsl", description="A language and a compiler for neural-network architectures."
+    tour = "\n\n".join(
+        "\n".join([title, *(f"  {name_of(add):9}{about}" for add, about in commands.items())])
+        for title, commands in TOUR.items()
+    )
+    parser = Parser(
+        prog="netdsl",
+        usage="netdsl [-h] [--version] COMMAND ...",
+        description=f"A language and a compiler for neural-network architectures.\n\n{tour}",
+        epilog="A network is a .net file, or the name of a shipped one. `netdsl COMMAND --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"netdsl {__version__}")
     # prog: else argparse lays out a help page to find it, and imports shutil and the compressors for that
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="netdsl")
-    every = (
-        check,
-        show,
-        explain,
-        compare,
-        diff,
-        draw,
-        compile_,
-        fmt,
-        tune,
-        bench,
-        list_,
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="netdsl", help=argparse.SUPPRESS
     )
-    for add in every:
+    for add in [add for group in TOUR.values() for add in group]:
         add(commands)
     return parser
+
+
+def name_of(add: Add) -> str:
+    """The command that a function below adds."""
+    return add.__name__.rstrip("_")
 
 
 def about_nets(command: argparse.ArgumentParser) -> None:
@@ -82,7 +88,6 @@ def about_faults(command: argparse.ArgumentParser) -> None:
 def check(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
-        help="prove that every shape fits",
         description="Proves that every shape fits. Prints nothing when all is well but what open sizes must be.",
     )
     a_spec(command, several=True)
@@ -95,9 +100,7 @@ def check(commands: Commands) -> None:
 
 
 def show(commands: Commands) -> None:
-    command = commands.add_parser(
-        "show", help="the network as a table", description="The network as a table, or as JSON."
-    )
+    command = commands.add_parser("show", description="The network as a table, or as JSON.")
     a_spec(command)
     command.add_argument(
         "--json", action="store_true", help="as JSON, for programs: every primitive in order of execution"
@@ -121,7 +124,6 @@ def show(commands: Commands) -> None:
 def compare(commands: Commands) -> None:
     command = commands.add_parser(
         "compare",
-        help="networks beside each other",
         description="Networks beside each other: what they cost and how accurate they were published to be, as a table "
         "and, with -o, as a picture.",
     )
@@ -145,12 +147,12 @@ def compare(commands: Commands) -> None:
     form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
     form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
     about_nets(command)
+    about_faults(command)
 
 
 def diff(commands: Commands) -> None:
     command = commands.add_parser(
         "diff",
-        help="what changed between two networks",
         description="What changed between two networks: structure, shapes, parameters, MACs, and whether the weights "
         "still fit. Says nothing and exits with 0 where only the text differs, with 1 where the networks do, with 2 "
         "where one of them cannot be read.",
@@ -161,12 +163,12 @@ def diff(commands: Commands) -> None:
     command.add_argument("--depth", type=positive, metavar="N", help="how many levels of blocks to open (all)")
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
     about_nets(command)
+    about_faults(command)
 
 
 def explain(commands: Commands) -> None:
     command = commands.add_parser(
         "explain",
-        help="what a code means, how an element is computed",
         description="What a code means (E0301), or how an element of a network is computed: its formulas with their "
         "numbers, what it sees of the image, what feeds it. Without an argument, the codes.",
     )
@@ -176,12 +178,12 @@ def explain(commands: Commands) -> None:
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
     about_nets(command)
+    about_faults(command)
 
 
 def draw(commands: Commands) -> None:
     command = commands.add_parser(
         "draw",
-        help="the network as a picture",
         description="Draws the structure of the network as papers do: blocks, repeats, branches, skips, shapes.",
     )
     a_spec(command, several=True)
@@ -211,12 +213,12 @@ def draw(commands: Commands) -> None:
     )
     command.add_argument("--force", action="store_true", help="replace a file that `netdsl draw` did not write")
     about_nets(command)
+    about_faults(command)
 
 
 def compile_(commands: Commands) -> None:
     command = commands.add_parser(
         "compile",
-        help="write the network as code",
         description="Checks the network, prints its table and writes it as code: readable PyTorch.",
     )
     a_spec(command)
@@ -248,7 +250,6 @@ def compile_(commands: Commands) -> None:
 def fmt(commands: Commands) -> None:
     command = commands.add_parser(
         "fmt",
-        help="lay files out in the one canonical way",
         description="Lays files out in the one canonical way. Rewrites those that this changes, and names them.",
     )
     command.add_argument(
@@ -261,7 +262,6 @@ def fmt(commands: Commands) -> None:
 def tune(commands: Commands) -> None:
     command = commands.add_parser(
         "tune",
-        help="time kernels on this machine's GPU",
         description="Times the kernels that the triton backend can choose from, on the GPU of this machine, and "
         "remembers the fastest of each layer: whatever is compiled from then on has them.",
     )
@@ -278,7 +278,6 @@ def tune(commands: Commands) -> None:
 def bench(commands: Commands) -> None:
     command = commands.add_parser(
         "bench",
-        help="compare the speed of backends",
         description="Compares backends on this machine: first their numbers, then their times, taken in turns.",
     )
     a_spec(command, several=True)
@@ -307,45 +306,28 @@ def bench(commands: Commands) -> None:
 
 
 def list_(commands: Commands) -> None:
-    commands.add_parser(
-        "list", help="the shipped networks", description="The shipped networks: name, parameters, MACs, source."
-    )
+    commands.add_parser("list", description="The shipped networks: name, parameters, MACs, source.")
 
 
-def whole(text: str) -> int:
-    """A number of 0 or more."""
-    return 0 if text.strip() == "0" else positive(text)
-
-
-def positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 to 1000 is needed, not {text!r}")
-    return int(text)
-
-
-def pixels(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 5 or not 100 <= int(text) <= 20_000:
-        raise argparse.ArgumentTypeError(f"a width is a whole number from 100 to 20000, not {text!r}")
-    return int(text)
-
-
-def samples(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"a batch is a whole number from 1 to 100000, not {text!r}")
-    return int(text)
-
-
-def several_samples(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys([samples(part.strip()) for part in text.split(",")]))
-
-
-def seconds(text: str) -> float:
-    import math
-
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"a time is a number of seconds above 0, not {text!r}")
-    return value
+TOUR: dict[str, dict[Add, str]] = {
+    "write a network": {
+        check: "prove that every shape fits, and repair what does not",
+        fmt: "lay files out in the one canonical way",
+        list_: "the shipped networks",
+    },
+    "understand it": {
+        show: "what it is made of, what it costs, how fast it can be",
+        explain: "how an element is computed, what an error means",
+        draw: "the network as a picture, as papers have it",
+    },
+    "put networks side by side": {
+        diff: "what changed between two networks",
+        compare: "cost against published accuracy, as a table and a picture",
+    },
+    "run it": {
+        compile_: "write the network as code, readable PyTorch",
+        bench: "compare the speed of backends",
+        tune: "time kernels on this machine's GPU",
+    },
+}
+"""The commands, in the order in which one meets them."""

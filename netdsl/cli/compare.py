@@ -76,7 +76,7 @@ def read_nets(args: argparse.Namespace) -> tuple[list[tuple[str, Net]], list[str
             faulty.append(spec)
         else:
             nets.append((spec, net))
-    report(faults)
+    report(faults, args)
     if faulty and nets:
         print(f"left out, because of their faults: {', '.join(faulty)}", file=sys.stderr)
     return nets, faulty
