@@ -136,7 +136,11 @@ def test_inputs_and_outputs() -> None:
     assert found.ends == ("output b: none → 5 x 16 x 16",)
     assert between("a = CONV 4\n", "b = CONV 4\n").ends == ("output a: 4 x 16 x 16 → b: 4 x 16 x 16",)
     one, two = (loads(f"net n\ninput 3 x {size} x {size}\nCONV 4 -> GAP\n") for size in (8, 9))
-    assert difference(one, two).ends == ("input input: 3 x 8 x 8 → 3 x 9 x 9",)
+    assert difference(one, two).ends == ("input: 3 x 8 x 8 → 3 x 9 x 9",)
+
+
+def test_a_label_that_is_the_name_anyway_changes_nothing() -> None:
+    assert between("CONV 4\nFC 2\n", "conv1 = CONV 4\nFC 2\n").same
 
 
 def test_the_same_change_is_told_once() -> None:

@@ -217,7 +217,7 @@ def notes(largest: list[Part], known: Measured) -> Iterator[str]:
 def amount(value: int | float | Fraction, of: str) -> str:
     """`1,248,424`; `4.99 MB`; `1.2 ms`."""
     if of == "bytes":
-        return shown(value, (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)), "bytes")
+        return shown(value, (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)), "bytes")
     if of == "seconds":
         return shown(value * 10**6, (("s", 10**6), ("ms", 10**3)), "us")
     return f"{int(value):,}" if value == int(value) else f"{float(value):,.1f}"

@@ -83,7 +83,7 @@ class Total(Record):
 class Difference(Record):
     """What changed between two networks; nothing if `same`.
 
-    ends       inputs and outputs that changed: `input input: 3 x 224 x 224 → 3 x 299 x 299`
+    ends       inputs and outputs that changed: `input: 3 x 224 x 224 → 3 x 299 x 299`
     changes    of elements, in order of execution
     equal      how many lines of the new network are as they were
     weights    what becomes of the old weights; None for networks too long to be listed
@@ -177,12 +177,12 @@ class Comparer:
             gone = [name for name in left if name not in right]
             come = [name for name in right if name not in left]
             if len(gone) == len(come) == 1:  # another name, in its place
-                found.append(f"{kind} {gone[0]}: {left[gone[0]]} → {come[0]}: {right[come[0]]}")
+                found.append(f"{_end(kind, gone[0])}: {left[gone[0]]} → {come[0]}: {right[come[0]]}")
                 gone, come = [], []
-            found += [f"{kind} {name}: {left[name]} → none" for name in gone]
-            found += [f"{kind} {name}: none → {right[name]}" for name in come]
+            found += [f"{_end(kind, name)}: {left[name]} → none" for name in gone]
+            found += [f"{_end(kind, name)}: none → {right[name]}" for name in come]
             found += [
-                f"{kind} {name}: {left[name]} → {right[name]}"
+                f"{_end(kind, name)}: {left[name]} → {right[name]}"
                 for name in left
                 if name in right and left[name] != right[name]
             ]
@@ -255,8 +255,9 @@ class Comparer:
     def facts(self, one: Item, other: Item) -> list[Fact]:
         """What changed of an element itself."""
         a, b, found = one.row, other.row, list[Fact]()
-        if named(a) != named(b):
-            found.append(Fact("name", f"{named(a) or a.label} → {named(b) or b.label}"))
+        before, after = named(a) or a.label, named(b) or b.label
+        if before != after and named(a) != named(b):
+            found.append(Fact("name", f"{before} → {after}"))
         if a.count != b.count:
             found.append(Fact("count", f"× {a.count:,} → × {b.count:,}"))
         if not a.run and not b.run and isinstance(a.node.op, Op) and isinstance(b.node.op, Op):
@@ -284,3 +285,8 @@ def run_of(items: list[Item]) -> Side:
     what = items[0].row.what.removesuffix(f" * {first.count}")
     params, macs = sum(step.params for step in sides), total([step.macs for step in sides])
     return Side(label, first.path, f"{what} * {count}" if count > 1 else what, count, last.shape, params, macs)
+
+
+def _end(kind: str, name: str) -> str:
+    """`input left`; `input` where the only one has no name."""
+    return kind if name == kind else f"{kind} {name}"
