@@ -34,8 +34,9 @@ def may_write(target: Path, is_generated: Callable[[str], bool], force: bool) ->
 def write_atomically(target: Path, data: str | bytes) -> None:
     """Writes beside the target, then renames: a reader sees the old file or the new one, never half of it.
 
-    A file that is replaced leaves its permissions to the new one.
+    A file that is replaced leaves its permissions to the new one; a symbolic link stays, and leads to the new file.
     """
+    target = Path(os.path.realpath(target)) if target.is_symlink() else target
     try:
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

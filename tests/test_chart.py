@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from netdsl.comparison.chart import chart_of
 from netdsl.comparison.entries import Comparison, compare
 from netdsl.comparison.labels import SMALL, Disc, place
-from netdsl.files import shipped
+from netdsl.draw.formats import is_drawing
 from netdsl.net import load
 from netdsl.options import UsageError
 
@@ -65,15 +65,15 @@ def test_of_too_many_names_some_find_no_place() -> None:
 
 
 def test_the_chart_is_of_the_group_that_has_most_to_show() -> None:
-    chart = chart_of(comparison("resnet20", "resnet56", "wrn_28_10", "vgg16", "nin", "mixer_b_16", "vit_b_16"))
+    chart = chart_of(comparison("resnet20", "resnet56", "wrn_28_10", "vgg16", "mixer_b_16", "vit_b_16"))
     assert [entry.name for entry, _, _ in chart.points] == ["resnet20", "resnet56", "wrn_28_10"]
-    assert chart.left_out == ("4 networks with other inputs or outputs than 3 x 32 x 32 -> 10",)
+    assert chart.left_out == ("3 networks with other inputs or outputs than 3 x 32 x 32 -> 10",)
 
 
 def test_what_is_left_out_is_said() -> None:
-    chart = chart_of(comparison("vgg16", "vgg19", "nin", "resnet20"))
+    chart = chart_of(comparison("vgg16", "vgg19", "mixer_b_16", "resnet20"))
     assert chart.left_out == (
-        "1 network without a published top1: nin",
+        "1 network without a published top1: mixer_b_16",
         "1 network with other inputs or outputs than 3 x 224 x 224 -> 1000",
     )
     assert [(x, y) for _, x, y in chart.points] == [(15470264320.0, 71.592), (19632062464.0, 72.376)]
@@ -86,11 +86,11 @@ def test_what_is_left_out_is_said() -> None:
 
 def test_without_published_figures_other_axes_are_offered() -> None:
     with pytest.raises(UsageError, match="no top1 is published of them; --y params draws"):
-        chart_of(comparison("nin", "unet"))
+        chart_of(comparison("mixer_b_16", "unet"))
     with pytest.raises(UsageError, match=r"none of these networks can be drawn with macs and params$"):
         chart_of(comparison("unet_padded"), "macs", "params")
     with pytest.raises(UsageError, match="both axes are macs"):
-        chart_of(comparison("nin"), "macs", "macs")
+        chart_of(comparison("mixer_b_16"), "macs", "macs")
 
 
 # --- how it is drawn --------------------------------------------------------------------------------------------------
@@ -118,11 +118,11 @@ def test_the_pictures_of_the_docs_are_current() -> None:
 @pytest.mark.parametrize("form", ["svg", "png", "pdf", "html"])
 def test_the_formats(form: str, run: Run, tmp_path: Path) -> None:
     target = tmp_path / f"x.{form}"
-    done = run("compare", "vgg16", "googlenet", "nin", "-o", target)
+    done = run("compare", "vgg16", "googlenet", "mixer_b_16", "-o", target)
     assert done.code == 0 and done.err == ""
     assert done.out.splitlines() == [
         f"{target}: 2 networks of 3 x 224 x 224 -> 1000",
-        "left out: 1 network without a published top1: nin",
+        "left out: 1 network without a published top1: mixer_b_16",
     ]
     data = target.read_bytes()
     assert data.startswith({"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "html": b"<!DOCTYPE html>"}[form])
@@ -130,12 +130,31 @@ def test_the_formats(form: str, run: Run, tmp_path: Path) -> None:
 
 
 @needs_matplotlib
+def test_width_theme_and_force(run: Run, tmp_path: Path) -> None:
+    """Options are those of `netdsl draw`: a file of its own is replaced, in every format, another only with --force."""
+    for form in ("svg", "png", "pdf", "html"):
+        target = tmp_path / f"x.{form}"
+        target.write_bytes(b"mine")
+        arguments = ("compare", "vgg16", "googlenet", "-o", target, "--theme", "dark")
+        refused = run(*arguments)
+        assert refused.code == 2 and "--force" in refused.err and target.read_bytes() == b"mine"
+        assert run(*arguments, "--force").code == 0
+        assert is_drawing(target.read_bytes().decode(errors="replace"))
+    assert (tmp_path / "x.html").read_text().count("<svg") == 1
+    assert run("compare", "vgg16", "googlenet", "-o", tmp_path / "x.svg", "--width", "640").code == 0
+    root = ElementTree.fromstring((tmp_path / "x.svg").read_text())
+    assert (root.get("width"), root.get("height")) == ("640", "409.6")
+    done = run("compare", "vgg16", "googlenet", "-o", tmp_path / "x.pdf", "--width", "640")
+    assert (done.code, done.err) == (2, "netdsl: --width has no meaning for .pdf; it goes with .svg, .png\n")
+
+
+@needs_matplotlib
 def test_a_page_needs_no_other_file_and_has_both_grounds_and_the_table(run: Run, tmp_path: Path) -> None:
-    run("compare", "vgg16", "googlenet", "nin", "-o", tmp_path / "x.html")
+    run("compare", "vgg16", "googlenet", "mixer_b_16", "-o", tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text()
     assert not re.search(r'(src|href)="(?!#)(?!http://www.w3.org)', page)
     assert "#ffffff" in page and "#14171c" in page and "prefers-color-scheme: dark" in page
-    assert page.count("<tr") == 4 and "<li>left out: 1 network without a published top1: nin</li>" in page
+    assert page.count("<tr") == 4 and "<li>left out: 1 network without a published top1: mixer_b_16</li>" in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
@@ -223,7 +242,3 @@ def test_without_matplotlib_the_command_says_what_to_install(
     assert done.err == 'netdsl: a picture needs matplotlib: `pip install "netdsl[pictures]"`\n'
     assert run("compare", "vgg16").code == 0
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_of_shipped_networks_is_compared_as_the_shipped_ones(run: Run) -> None:
-    assert "not the shipped network" not in run("compare", *shipped()).out

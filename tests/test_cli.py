@@ -418,11 +418,11 @@ def test_list_names_every_shipped_network(run: Run) -> None:
     done = run("list")
     assert (done.code, done.err) == (0, "")
     head, *rows = done.out.splitlines()
-    assert head.split() == ["name", "parameters", "MACs", "source"]
+    assert head.split() == ["name", "params", "MACs", "source"]
     assert [row.split()[0] for row in rows] == SPECS
     assert len(rows) >= 10
     lenet5 = rows[SPECS.index("lenet5")].split()
-    assert lenet5[1:3] == ["61,706", "416,520"]
+    assert lenet5[1:3] == ["61.7K", "417K"]
     assert all("#" not in row for row in rows)
 
 

@@ -171,7 +171,7 @@ def test_what_the_lecture_says_of_complexity() -> None:
 
 
 def test_numbers_have_three_digits() -> None:
-    written = {0: "0", 5: "5", 999: "999", 1000: "1.00k", 61706: "61.7k", 138_357_544: "138M", 4_089_184_256: "4.09G"}
+    written = {0: "0", 5: "5", 999: "999", 1000: "1.00K", 61706: "61.7K", 138_357_544: "138M", 4_089_184_256: "4.09G"}
     assert {value: short(value) for value in written} == written
     assert short(999_950) == "1.00M" and short(99_960_000) == "100M" and short(7_000_000) == "7.00M"
     assert short(None) == "" and short(symbol("H") * 3) == "3*H"
@@ -180,7 +180,7 @@ def test_numbers_have_three_digits() -> None:
 
 @pytest.mark.parametrize("column", [column.name for column in COLUMNS])
 def test_every_column_sorts_and_what_has_no_value_stands_last(column: str) -> None:
-    entries = comparison("nin", "vgg16", "googlenet", "unet_padded", "vit_b_16", "resnet50").entries
+    entries = comparison("mixer_b_16", "vgg16", "googlenet", "unet_padded", "vit_b_16", "resnet50").entries
     found = ordered(entries, column)
     assert sorted(e.name for e in found) == sorted(e.name for e in entries)
     value = next(c for c in COLUMNS if c.name == column).value
@@ -210,15 +210,15 @@ def test_the_table(run: Run) -> None:
         "top-5",
         "top-1/M",
     ]
-    assert first.split() == ["googlenet", "2014", "7.00M", "1.58G", "48.3MB", "22", "715", "68.70", "88.90", "9.8"]
-    assert second.split() == ["vgg16", "2014", "138M", "15.5G", "73.2MB", "16", "212", "71.59", "90.38", "0.5"]
+    assert first.split() == ["googlenet", "2014", "7.00M", "1.58G", "48.3", "MB", "22", "715", "68.70", "88.90", "9.8"]
+    assert second.split() == ["vgg16", "2014", "138M", "15.5G", "73.2", "MB", "16", "212", "71.59", "90.38", "0.5"]
     reverse = run("compare", "vgg16", "googlenet", "--sort", "params", "--reverse").out.splitlines()
     assert reverse[2:4] == [second, first]
 
 
-def test_all_that_ships_fits_a_wide_terminal(run: Run) -> None:
+def test_all_that_ships_is_compared_as_shipped_and_fits_a_wide_terminal(run: Run) -> None:
     done = run("compare", str(shipped()["vgg16"].parent))
-    assert done.code == 0
+    assert done.code == 0 and "not the shipped network" not in done.out
     assert max(map(len, done.out.splitlines())) <= 100
     assert all(name in done.out for name in shipped())
 
@@ -234,9 +234,9 @@ def test_json_has_the_sources(run: Run) -> None:
 
 
 def test_csv_has_every_column(run: Run) -> None:
-    rows = list(csv.DictReader(io.StringIO(run("compare", "vgg16", "nin", "--csv").out)))
-    assert [row["name"] for row in rows] == ["nin", "vgg16"]
-    assert rows[0]["top1"] == "" and rows[1]["macs"] == "15470264320"
+    rows = list(csv.DictReader(io.StringIO(run("compare", "vgg16", "mixer_b_16", "--csv").out)))
+    assert [row["name"] for row in rows] == ["vgg16", "mixer_b_16"]
+    assert rows[1]["top1"] == "" and rows[0]["macs"] == "15470264320"
     assert list(rows[0]) == ["group", *(column.name for column in COLUMNS)]
 
 
@@ -300,8 +300,8 @@ def test_long_names_are_cut_and_links_and_folders_among_the_files_are_passed_ove
     done = run("compare", ".", "--sort", "depth")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[2:] == [
-        f"{'n' * 43}…     224  13.8k    768B        1        3",
-        f"{'deep':44}    584M  36.9G  2.05GB  1000000  2000001",
+        f"{'n' * 43}…     224  13.8K    768 B        1        3",
+        f"{'deep':44}    584M  36.9G  2.05 GB  1000000  2000001",
     ]
 
 

@@ -277,6 +277,16 @@ def test_the_command_writes_a_file_and_replaces_its_own(
     assert {path.name for path in tmp_path.iterdir()} == {"lenet5.svg", "mine.svg"}
 
 
+def test_a_link_to_a_file_stays_a_link(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "link.svg").symlink_to("real.svg")
+    for _ in range(2):
+        assert run("draw", "lenet5", "-o", tmp_path / "link.svg").code == 0
+    assert (tmp_path / "link.svg").is_symlink() and not (tmp_path / "real.svg").is_symlink()
+    (tmp_path / "link.svg").unlink()
+    (tmp_path / "link.svg").symlink_to(tmp_path / "nowhere" / "x.svg")
+    assert run("draw", "lenet5", "-o", tmp_path / "link.svg").code == 2
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_replaces_its_own_file(run: Run, tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"x{suffix}"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[Parser]
     Add: TypeAlias = Callable[[Commands], None]
 
+THEMES = ("auto", "light", "dark")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """`command` of what it gives names the module of this package whose `run` does it."""
@@ -142,7 +144,9 @@ def compare(commands: Commands) -> None:
     )
     command.add_argument("--x", default="macs", metavar="COLUMN", help="what is to the right in the picture (macs)")
     command.add_argument("--y", default="top1", metavar="COLUMN", help="what is upwards in the picture (top1)")
-    command.add_argument("--theme", choices=("light", "dark"), default="light", help="of the picture (light)")
+    command.add_argument("--theme", choices=THEMES, default="auto", help="colours (of a page the reader's, else light)")
+    command.add_argument("--width", type=pixels, metavar="PIXELS", help="of the picture, for .svg and .png")
+    command.add_argument("--force", action="store_true", help="replace a file that netdsl did not draw")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON, with the sources of what is published")
     form.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
@@ -196,9 +200,7 @@ def draw(commands: Commands) -> None:
     command.add_argument(
         "--depth", type=whole, metavar="N", help="how many levels of blocks to open (as many as one page can show)"
     )
-    command.add_argument(
-        "--theme", choices=("auto", "light", "dark"), default="auto", help="colours (as the reader's system has them)"
-    )
+    command.add_argument("--theme", choices=THEMES, default="auto", help="colours (as the reader's system has them)")
     command.add_argument(
         "--page",
         choices=("portrait", "wide", "column"),
@@ -211,7 +213,7 @@ def draw(commands: Commands) -> None:
         choices=("table", "figure", "both"),
         help="what a .tex file has: the table of the architecture, the picture (both; of several networks the table)",
     )
-    command.add_argument("--force", action="store_true", help="replace a file that `netdsl draw` did not write")
+    command.add_argument("--force", action="store_true", help="replace a file that netdsl did not draw")
     about_nets(command)
     about_faults(command)
 

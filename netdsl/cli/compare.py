@@ -41,6 +41,7 @@ def picture(args: argparse.Namespace) -> Path:
     """The file to draw, before anything is read. Raises UsageError."""
     from netdsl.comparison.plot import FORMATS
     from netdsl.diagnostic import nearest
+    from netdsl.draw.formats import is_drawing
 
     for axis in (args.x, args.y):
         column_of(axis, "axis")
@@ -49,7 +50,7 @@ def picture(args: argparse.Namespace) -> Path:
         close = nearest(target.suffix[1:], FORMATS)
         help_ = f"did you mean {target.with_suffix('.' + close)}?" if close else f"there are .{', .'.join(FORMATS)}"
         raise UsageError(f"a picture is not written as {target.suffix or repr(args.output)}: {help_}")
-    may_write(target, lambda text: True, force=True)
+    may_write(target, is_drawing, args.force)
     return target
 
 
@@ -58,7 +59,7 @@ def draw(comparison: Comparison, target: Path, args: argparse.Namespace) -> None
     from netdsl.comparison.plot import drawn
 
     chart = chart_of(comparison, args.x, args.y)
-    write_atomically(target, drawn(chart, target.suffix.lower()[1:], args.theme))
+    write_atomically(target, drawn(chart, target.suffix.lower()[1:], args.theme, args.width))
     out = sys.stderr if args.json or args.csv else sys.stdout
     print(f"{target}: {counted(len(chart.points))} of {chart.group.title}", file=out)
     for why in chart.left_out:

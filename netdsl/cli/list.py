@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from netdsl.files import shipped
 from netdsl.net import load
-from netdsl.table import align, number
+from netdsl.render.text import fitted
+from netdsl.table import align, compact
+from netdsl.terminal import width
 
 
 def run(args: argparse.Namespace) -> int:
-    rows: list[tuple[str, ...]] = [("name", "parameters", "MACs", "source")]
+    rows: list[tuple[str, ...]] = [("name", "params", "MACs", "source")]
     for name, path in shipped().items():
         net = load(path)
         first = net.source.text.splitlines()[0]
-        rows.append((name, number(net.params), number(net.macs), first.lstrip("# ") if first.startswith("#") else ""))
-    print("\n".join(align(rows, right=(1, 2))))
+        rows.append((name, compact(net.params), compact(net.macs), first.lstrip("# ") if first.startswith("#") else ""))
+    for line in align(rows, right=(1, 2)):
+        print(line if not sys.stdout.isatty() or len(line) <= width() else f"{fitted(line, width() - 1)}…")
     return 0

@@ -8,6 +8,7 @@ from netdsl.comparison.entries import Entry, Group
 from netdsl.options import need_known
 from netdsl.record import Record
 from netdsl.size import Formula, Size
+from netdsl.table import bytes_text, compact
 
 Value = str | float | Size | None
 
@@ -38,21 +39,15 @@ class Column(Record):
 
 def short(value: Value) -> str:
     """Three digits and a suffix: `138M`, `4.09G`; a formula as it stands, if it is short."""
-    if value is None:
-        return ""
     if isinstance(value, Formula):
         return text if len(text := str(value)) <= 20 else "open"
-    assert isinstance(value, int | float)
-    number, suffixes = float(value), ["", "k", "M", "G", "T", "P", "E"]
-    while number >= 999.5 and len(suffixes) > 1:
-        number, _ = number / 1000, suffixes.pop(0)
-    return (f"{number:.0f}" if number >= 99.95 or not suffixes[0] else f"{number:#.3g}") + suffixes[0]
+    return "" if value is None else compact(value)  # type: ignore[arg-type]
 
 
 def round_number(value: float) -> str:
     """As `short`, without zeros behind the point: `5M`."""
-    text = short(value)
-    digits = text.rstrip("kMGTPE")
+    text = compact(round(value))
+    digits = text.rstrip("KMGTPE")
     return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + text[len(digits) :]
 
 
@@ -65,7 +60,7 @@ def _tenths(value: Value) -> str:
 
 
 def _bytes(value: Value) -> str:
-    return "" if value is None else f"{short(value)}B"
+    return bytes_text(value) if isinstance(value, int) else ""
 
 
 def _plain(value: Value) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -13,6 +14,7 @@ from netdsl.comparison.chart import Chart, axis_title
 from netdsl.comparison.columns import Column, round_number, short
 from netdsl.comparison.entries import Entry
 from netdsl.comparison.labels import LINE, Box, Disc, place
+from netdsl.draw.formats import MARK
 from netdsl.draw.theme import FONTS, THEMES, Palette
 from netdsl.options import UsageError
 
@@ -25,6 +27,7 @@ SIZES = (5e6, 50e6, 100e6, 150e6)
 """Parameters of the discs in the legend."""
 RADIUS = 28.0
 """Pixels of the largest disc."""
+INCHES = (10.0, 6.4)
 DPI = 100
 LOGARITHMIC = 30
 """An axis whose largest value is more than so many times its smallest one is logarithmic."""
@@ -35,27 +38,36 @@ FAMILIES = {
     "VGG": "#0072b2",
     "Inception": "#e69f00",
     "ResNet": "#009e73",
-    "Wider ResNets": "#8fd175",
+    "After ResNet": "#8fd175",
     "DenseNet": "#cc79a7",
     "Mobile": "#56b4e9",
-    "After ViT": "#7a5fc0",
+    "ViT and after": "#7a5fc0",
 }
 """Okabe & Ito (2008) and two between, told apart by people who see fewer colours; and names stand beside the discs."""
 OTHERS = "#8a9099"
 
 
-def drawn(chart: Chart, form: str, theme: str = "light") -> bytes:
-    """The file's bytes. Raises UsageError where matplotlib is missing."""
-    if form == "svg":
-        return as_svg(chart, theme).encode()
+def drawn(chart: Chart, form: str, theme: str = "auto", width: int | None = None) -> bytes:
+    """The file's bytes. `auto` is light, but a page has both, and shows the reader's.
+
+    width   in pixels, of .svg and .png; 1000 and 2000 if nothing is said
+
+    Raises UsageError where matplotlib is missing.
+    """
+    if width and form not in ("svg", "png"):
+        raise UsageError(f"--width has no meaning for .{form}; it goes with .svg, .png")
     if form == "html":
         from netdsl.comparison.page import page
 
-        return page(chart).encode()
+        return page(chart, theme).encode()
+    ground = "light" if theme == "auto" else theme
+    if form == "svg":
+        return as_svg(chart, ground, width).encode()
     file = io.BytesIO()
-    metadata: dict[str, Any] = {"Software": "netdsl"} if form == "png" else {"Creator": "netdsl", "CreationDate": None}
+    metadata: dict[str, Any] = {"Software": MARK} if form == "png" else {"Creator": MARK, "CreationDate": None}
+    dpi = DPI if form == "pdf" else (width or 2 * INCHES[0] * DPI) / INCHES[0]
     with _settings():
-        _figure(chart, theme).savefig(file, format=form, dpi=2 * DPI if form == "png" else DPI, metadata=metadata)
+        _figure(chart, ground).savefig(file, format=form, dpi=dpi, metadata=metadata)
     return file.getvalue()
 
 
@@ -73,16 +85,20 @@ def _settings() -> Iterator[None]:
         yield
 
 
-def as_svg(chart: Chart, theme: str) -> str:
+def as_svg(chart: Chart, theme: str, width: int | None = None) -> str:
     """With a title for each disc, which browsers show when it is pointed at."""
     file = io.StringIO()
     with _settings():
-        _figure(chart, theme).savefig(file, format="svg", metadata={"Creator": "netdsl", "Date": None})
+        _figure(chart, theme).savefig(file, format="svg", metadata={"Creator": MARK, "Date": None})
     text = file.getvalue().replace(f"'{FONTS[0]}'", ", ".join(f"'{font}'" for font in FONTS[:-1]) + f", {FONTS[-1]}")
     for i, (entry, _, _) in enumerate(chart.points):
         group = f'<g id="network{i}">'
         text = text.replace(group, f"{group}\n    <title>{escape(facts(entry))}</title>", 1)
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    if width is None:
+        return text
+    height = width * INCHES[1] / INCHES[0]
+    return re.sub(r' width="[^"]*" height="[^"]*"', f' width="{width}" height="{height:g}"', text, count=1)
 
 
 def facts(entry: Entry) -> str:
@@ -103,7 +119,7 @@ def _figure(chart: Chart, theme: str) -> Figure:
     from matplotlib.figure import Figure
 
     colours = THEMES[theme]
-    figure = Figure(figsize=(10, 6.4), dpi=DPI, facecolor=colours.ground)
+    figure = Figure(figsize=INCHES, dpi=DPI, facecolor=colours.ground)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.062, 0.085, 0.80, 0.87), facecolor=colours.ground)
     _axes(axes, chart, colours)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netdsl.net import Net
 
 MARK = "drawn by netdsl"
-"""Stands at the beginning of every file that `netdsl draw` writes."""
+"""Stands at the beginning of every picture that netdsl writes."""
 BEGINNING = 4_000
 """So many characters are the beginning."""
 
@@ -118,8 +118,8 @@ def known_suffix(suffix: str) -> str:
 
 
 def is_drawing(text: str) -> bool:
-    """Whether a file's text came from `netdsl draw`, so that it may be replaced."""
-    return MARK in text[:BEGINNING]
+    """Whether a file's text came from netdsl, so that it may be replaced. A PDF says so at its end."""
+    return MARK in text[:BEGINNING] or MARK in text[-BEGINNING:]
 
 
 def _picture(net: Net, asked: Asked) -> Picture:
