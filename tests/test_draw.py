@@ -166,6 +166,15 @@ def test_equal_neighbours_are_one_box() -> None:
     assert [branch.count for branch in parallel.branches] == [1, 2]
 
 
+def test_a_block_that_is_given_a_path_shows_its_name_alone() -> None:
+    """What the path took from around it is no argument of the call."""
+    half = "block half(n) = split(identity, CONV n -> CONV (C/2)) -> CONV n"
+    drawn = structure(netdsl.loads(f"{half}\nnet a\ninput 8 x 9 x 9\nhalf(6)"))
+    (outer,) = (box for box in drawn.boxes if box.body is not None)
+    assert outer.body is not None
+    assert "split" in [box.title for box in outer.body.boxes]
+
+
 def test_a_thousand_blocks_are_few_boxes() -> None:
     drawn = structure(netdsl.load("resnet1202"))
     assert len(drawn.boxes) < 10 and levels(drawn) == 2

@@ -103,7 +103,7 @@ def block_title(node: Node[TensorType], bodies: Sequence[Graph[TensorType]]) -> 
         return re.sub(r",\s*", ", ", text)
     shared = set(body.arguments).intersection(*(other.arguments for other in bodies[1:]))
     given = [(g.name, str(g.value)) for g in body.arguments if g in shared and not g.name.endswith("_channels")]
-    if not given or len(given) > 8:
+    if not given or len(given) > 8 or "->" in text:  # a path is given: what it took from around is not the call's
         return title
     plain = [name in ("c", "n", "k") or len(given) > 3 for name, _ in given]
     numbers = ", ".join(value if bare else f"{name}={value}" for bare, (name, value) in zip(plain, given))
