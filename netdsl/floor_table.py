@@ -11,12 +11,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from netdsl.amounts import bytes_text, compact, percent, scaled, time_text
 from netdsl.devices import DEVICES, DTYPES, Device, device, dtype
 from netdsl.options import UsageError
 from netdsl.outline import Outline
 from netdsl.record import Record
 from netdsl.roofline import Element, Floor, floor_of
-from netdsl.table import align, bytes_text, compact, percent, scaled
+from netdsl.table import align
 
 if TYPE_CHECKING:
     from netdsl.net import Net
@@ -155,11 +156,6 @@ def floor_table(net: Net, device: Device, type: str, batch: int, depth: int = 1)
 
 def share_of(part: float, whole: float) -> str:
     return percent(round(1e12 * part), round(1e12 * whole)) if whole else ""
-
-
-def time_text(seconds: float) -> str:
-    """`1.23 ms`."""
-    return scaled(seconds * 1e9, (" ns", " µs", " ms", " s"))
 
 
 def floor_dict(net: Net, device: Device, type: str, batch: int) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 
+from netdsl.amounts import bytes_text, compact, number, percent
 from netdsl.analysis.facts import facts
 from netdsl.analysis.memory import Memory, memory
 from netdsl.domain import Domain
 from netdsl.net import Net
 from netdsl.outline import Outline, Row
 from netdsl.record import Record
-from netdsl.size import Formula, Size, total
+from netdsl.size import Size, total
 from netdsl.source import place_of
 from netdsl.terminal import WIDTH
 from netdsl.types import TensorType
@@ -172,13 +172,6 @@ def share(values: Sequence[Size], whole: Size, end: bool) -> Column:
     return Column("%", (*[percent(value, whole) for value in values], *([""] if end else [])), rank=3)
 
 
-def percent(value: Size, whole: Size) -> str:
-    if not isinstance(value, int) or not isinstance(whole, int) or not value or not whole:
-        return ""
-    share = 100 * value / whole
-    return "<1" if share <= 0.5 else f"{share:.0f}"
-
-
 def open_sizes(net: Net) -> bool:
     return any(input.type.symbols for input in net.graph.inputs)
 
@@ -259,35 +252,6 @@ def totals(net: Net) -> str:
     if net.trainable_params != net.params:
         text += f", {number(net.trainable_params)} trainable"
     return f"{text}, {number(net.macs)} MACs"
-
-
-LONG = 40
-"""Formulas of more terms than this are not written out."""
-
-
-def number(size: Size) -> str:
-    if isinstance(size, Formula) and len(size.terms) > LONG:
-        return f"a formula of {len(size.terms):,} terms"
-    return f"{int(size):,}" if isinstance(size, int) else str(size)
-
-
-def compact(size: Size) -> str:
-    """`4.09G`, `442K`, `320`: three digits."""
-    return scaled(size, ("", "K", "M", "G", "T", "P", "E")) if isinstance(size, int) else number(size)
-
-
-def bytes_text(size: Size) -> str:
-    """`61.0 MB`, of a million bytes each."""
-    return scaled(size, (" B", " kB", " MB", " GB", " TB", " PB", " EB")) if isinstance(size, int) else number(size)
-
-
-def scaled(value: int | float | Fraction, units: Sequence[str]) -> str:
-    step = 0
-    value = float(value)
-    while value >= 999.5 and step < len(units) - 1:
-        value, step = value / 1000, step + 1
-    digits = 0 if step == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f}{units[step]}"
 
 
 def align(rows: Sequence[Sequence[str]], right: Iterable[int] = (3, 4)) -> list[str]:

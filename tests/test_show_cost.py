@@ -10,12 +10,12 @@ from commands import Run
 
 import netdsl
 from netdsl import UsageError
+from netdsl.amounts import bytes_text, compact, percent, scaled
 from netdsl.analysis.facts import facts
 from netdsl.devices import device
 from netdsl.floor_table import device_of, floor_dict, lines_of, rate
 from netdsl.outline import Outline
 from netdsl.roofline import floor_of
-from netdsl.table import bytes_text, compact, percent, scaled
 
 
 @pytest.mark.parametrize("width", [72, 80, 100, 140])

@@ -64,7 +64,7 @@ class Module:
     def header(self) -> str:
         title = self.net.source.text.split("\n", 1)[0].strip()
         what = title.lstrip("# ").rstrip(".") if title.startswith("#") else f"The network {self.net.name}"
-        from netdsl.table import number
+        from netdsl.amounts import number
 
         lines = [*wrap(f'"""{_docstring(what)}.', 100), ""]
         for name, shape in self.net.inputs.items():

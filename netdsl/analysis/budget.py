@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
 
+from netdsl.amounts import bytes_text, time_text
 from netdsl.analysis.quantities import Measured, Part, measured, whole
 from netdsl.budget import Budget, impossible
 from netdsl.checking import check
@@ -211,24 +212,10 @@ def notes(largest: list[Part], known: Measured) -> Iterator[str]:
             yield f"{part.name}: {part.worked}"
 
 
-# --- amounts in words ------------------------------------------------------------------------------------------
-
-
 def amount(value: int | float | Fraction, of: str) -> str:
-    """`1,248,424`; `4.99 MB`; `1.2 ms`."""
+    """`1,248,424`; `4.99 MB`; `1.20 ms`."""
     if of == "bytes":
-        return shown(value, (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)), "bytes")
+        return bytes_text(value)
     if of == "seconds":
-        return shown(value * 10**6, (("s", 10**6), ("ms", 10**3)), "us")
+        return time_text(value)
     return f"{int(value):,}" if value == int(value) else f"{float(value):,.1f}"
-
-
-def shown(value: int | float | Fraction, units: tuple[tuple[str, int], ...], least: str) -> str:
-    for unit, factor in units:
-        if value >= factor:
-            return (
-                f"{float(value / factor):,.3g} {unit}"
-                if value < 1000 * factor
-                else f"{float(value / factor):,.0f} {unit}"
-            )
-    return f"{float(value):,.3g} {least}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from netdsl.amounts import compact
 from netdsl.files import shipped
 from netdsl.net import load
 from netdsl.render.text import fitted
-from netdsl.table import align, compact
+from netdsl.table import align
 from netdsl.terminal import width
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from netdsl.amounts import bytes_text, compact
 from netdsl.comparison.entries import Entry, Group
 from netdsl.options import need_known
 from netdsl.record import Record
 from netdsl.size import Formula, Size
-from netdsl.table import bytes_text, compact
 
 Value = str | float | Size | None
 

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from netdsl.amounts import number, signed
 from netdsl.difference.changes import Change, Difference, Side, Total
 from netdsl.difference.weights import Weight, Weights
 from netdsl.record import Record
 from netdsl.size import Size, total
-from netdsl.table import align, number
+from netdsl.table import align
 
 ROOM = 46
 """Columns for what changed; longer texts are continued below."""
@@ -72,24 +73,21 @@ def change_of(each: Total) -> tuple[str, str]:
     if each.old is None or each.new is None or each.old == each.new:
         return "", ""
     if not isinstance(each.old, int) or not isinstance(each.new, int):
-        return signed(each.new - each.old), ""
+        return exactly(each.new - each.old), ""
     share = f"{100 * (each.new - each.old) / each.old:+,.1f} %" if each.old else ""
-    return signed(each.new - each.old), share
+    return exactly(each.new - each.old), share
 
 
-def signed(size: Size) -> str:
+def exactly(size: Size) -> str:
     return f"{int(size):+,}" if isinstance(size, int) else number(size)
 
 
-def compact(size: Size) -> str:
-    """`+3.71 G`."""
+def macs_text(size: Size) -> str:
+    """`+3.71G`; of long formulas only that there is one."""
     if not isinstance(size, int):
         text = number(size)
         return text if len(text) <= 16 else "a formula"
-    for unit, factor in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
-        if abs(size) >= factor:
-            return f"{size / factor:+.3g} {unit}"
-    return f"{int(size):+,}" if size else ""
+    return signed(size) if size else ""
 
 
 # --- elements ----------------------------------------------------------------------------------------------------
@@ -149,7 +147,7 @@ def rows_of(group: Group, level: int, depth: int | None) -> Iterator[Cells]:
     macs = total([of_macs(each) for each in group.changes])
     label = f"{MARKS[change.kind]} {'  ' * level}{labels(group)}"
     first, *more = textwrap.wrap(text_of(group), ROOM, break_on_hyphens=False) or [""]
-    yield label, first, f"{params:+,}" if params else "", compact(macs)
+    yield label, first, f"{params:+,}" if params else "", macs_text(macs)
     yield from [("", f"  {line}", "", "") for line in more]
     if depth is None or level + 1 < depth:
         for inner in group.inside:

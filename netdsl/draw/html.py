@@ -13,6 +13,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from netdsl.amounts import number
 from netdsl.draw.facts import Fact, Sight, facts
 from netdsl.draw.formats import MARK
 from netdsl.draw.shares import shares
@@ -22,7 +23,7 @@ from netdsl.net import Net
 from netdsl.options import UsageError
 from netdsl.recursion import deep_recursion
 from netdsl.size import Size, total
-from netdsl.table import limits, number
+from netdsl.table import limits
 
 MAX_BOXES = 20_000
 """Different boxes that a page holds: with more, a browser is slow to read it."""

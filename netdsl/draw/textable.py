@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from netdsl.amounts import number
 from netdsl.draw.stages import Line, Matrix, Stage, Term, beside, stages
 from netdsl.draw.structure import structure
 from netdsl.draw.textext import breakable, escaped, size_text
 from netdsl.net import Net
 from netdsl.options import UsageError
 from netdsl.size import Size
-from netdsl.table import number
 
 MAX_LINES = 400
 """A longer table is no table of a paper."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from netdsl.amounts import number
 from netdsl.analysis.receptive import Reach
 from netdsl.diagnostic import CODES, Diagnostic
 from netdsl.explain.code import Example, Meaning
@@ -16,7 +17,6 @@ from netdsl.explain.element import Explanation, Neighbour, Step
 from netdsl.render.full import render
 from netdsl.render.text import WIDTH, clean, wrap
 from netdsl.size import Size
-from netdsl.table import number
 
 FULL = 4
 MOST = 24
