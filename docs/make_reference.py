@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netdsl import apply, bind, evaluate, net, parse, treebuilder, values
+from netdsl.explain.primitive import equation
 from netdsl.files import shipped
 from netdsl.net import load, loads
 from netdsl.ops import OPS, Argument, Op
@@ -86,9 +87,7 @@ def joins() -> str:
 
 
 def _equation(op: type[Op]) -> str:
-    """The first sentence of the op's docstring, which is its equation."""
-    first = " ".join((op.__doc__ or "").split("\n\n")[0].split())
-    return first.replace("|", "\\|").rstrip(".")
+    return equation(op).replace("|", "\\|").rstrip(".")
 
 
 def _result(op: type[Op]) -> TensorType:

@@ -15,6 +15,7 @@ from netdsl.explain.element import Explanation, explain_label, explain_line
 from netdsl.explain.json import explanation_fields
 from netdsl.explain.text import explanation_text
 from netdsl.net import Net
+from netdsl.ops import OPS, Op
 from netdsl.size import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -378,3 +379,19 @@ def test_a_file_whose_name_looks_like_a_place(run: Run, tmp_path: Path, monkeypa
     Path("a.net:3").write_text("net a\ninput 3 x 8 x 8\nCONV 4\n", encoding="utf-8")
     assert "conv1: conv" in run("explain", "a.net:3", "conv1").out
     assert "conv1: conv" in run("explain", "a.net:3:3").out
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.spellings], ids=lambda op: op.name)
+def test_a_primitive_is_told_in_80_columns(op: type[Op], run: Run) -> None:
+    done = run("explain", op.spellings[-1].lower())
+    assert done.code == 0 and done.out.startswith(op.spellings[0])
+    assert "    written " in done.out
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    fields = json.loads(run("explain", op.spellings[0], "--json").out)
+    assert [argument["name"] for argument in fields["arguments"]] == [argument.name for argument in op.arguments]
+
+
+def test_a_file_that_is_called_as_a_primitive_wins(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conv").write_text("input 3 x 8 x 8\na = CONV 4\n")
+    assert "a of conv" in run("explain", "conv", "a").out

@@ -173,10 +173,13 @@ def diff(commands: Commands) -> None:
 def explain(commands: Commands) -> None:
     command = commands.add_parser(
         "explain",
-        description="What a code means (E0301), or how an element of a network is computed: its formulas with their "
-        "numbers, what it sees of the image, what feeds it. Without an argument, the codes.",
+        description="What a code means (E0301), what a primitive computes (CONV), or how an element of a network is "
+        "computed: its formulas with their numbers, what it sees of the image, what feeds it. Without an argument, "
+        "the codes.",
     )
-    command.add_argument("what", nargs="?", metavar="WHAT", help="a code, SPEC:LINE, SPEC:LINE:COLUMN, or a spec")
+    command.add_argument(
+        "what", nargs="?", metavar="WHAT", help="a code, a primitive, SPEC:LINE, SPEC:LINE:COLUMN, or a spec"
+    )
     command.add_argument(
         "label", nargs="?", metavar="LABEL", help="with a spec: a label, or a path as in the state dict"
     )

@@ -1,4 +1,4 @@
-"""`netdsl explain`: what a code means, and how an element of a network is computed."""
+"""`netdsl explain`: what a code means, what a primitive computes, and how an element of a network is computed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.label is None and is_code(args.what):
         return explain_code(args)
+    if args.label is None and is_primitive(args.what):
+        return explain_primitive(args)
     return explain_element(args)
 
 
@@ -44,6 +46,22 @@ def explain_code(args: argparse.Namespace) -> int:
         print(to_json(meaning_fields(found, faults)))
     else:
         print(meaning_text(found, faults, use_colour(sys.stdout.isatty())))
+    return 0
+
+
+def is_primitive(what: str) -> bool:
+    """Whether it is the name of one, in any case, and no file."""
+    from netdsl.ops import BY_SPELLING
+
+    return what.upper() in BY_SPELLING and not Path(what).is_file()
+
+
+def explain_primitive(args: argparse.Namespace) -> int:
+    from netdsl.explain.primitive import primitive_fields, primitive_text
+    from netdsl.ops import BY_SPELLING
+
+    op = BY_SPELLING[args.what.upper()]
+    print(to_json(primitive_fields(op)) if args.json else primitive_text(op))
     return 0
 
 
