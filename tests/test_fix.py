@@ -54,6 +54,14 @@ def test_a_dry_run_shows_and_writes_nothing(spec: Path, run: Run) -> None:
     assert "would be repaired" in done.out
 
 
+def test_sizes_are_not_repaired_for_an_input_that_is_turned(spec: Path, run: Run) -> None:
+    """`224 x 224 x 3` has 3 columns: what would fit them is not meant."""
+    spec.write_text("net n\ninput 224 x 224 x 3\nCONV 8 /4 relu\nMAXPOOL 3x3 /2\ndropout(0.5)\nFC 10\n")
+    done = run("check", "--fix", "a.net")
+    assert "MAXPOOL 3x3 /2\nDROPOUT 0.5\n" in spec.read_text()
+    assert "W0505" in done.err and done.code == 1
+
+
 def test_two_readings_are_never_decided(spec: Path, run: Run) -> None:
     spec.write_text(TWO_READINGS)
     done = run("check", "--fix", "a.net")

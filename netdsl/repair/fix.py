@@ -11,6 +11,7 @@ from netdsl.options import Options
 from netdsl.program import Read
 from netdsl.record import Record
 from netdsl.repair import applied, repaired
+from netdsl.repair.propose import SHAPE_CODES
 from netdsl.repair.verify import place_in
 from netdsl.source import Source
 
@@ -48,7 +49,9 @@ def fixed(source: Source, read: Read, options: Options | None = None, net: str |
     while True:
         checked, faults = check_source(source, read, options, net)
         faults = repaired(faults, source, read, options, net, sure=True)
-        ways = [(fault, way) for fault in faults if (way := obvious(fault)) is not None]
+        turned = any(fault.code == "W0505" for fault in faults)  # then every shape follows from a mistake
+        unsure = SHAPE_CODES if turned else ()
+        ways = [(f, way) for f in faults if f.code not in unsure and (way := obvious(f)) is not None]
         chosen = _apart(ways)
         after = _edited(source, chosen)
         if not chosen or after.text in seen or len(seen) > MAX_ROUNDS:
