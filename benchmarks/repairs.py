@@ -27,7 +27,7 @@ from netdsl.driver import check_source
 from netdsl.files import no_files
 from netdsl.parse import parse
 from netdsl.repair import applied, repaired
-from netdsl.repair.propose import SHAPE_CODES
+from netdsl.repair.choose import SHAPE_CODES
 from netdsl.source import Source, Span
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"

@@ -151,7 +151,9 @@ class SpecError(Exception):
         return self._found
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.diagnostics))
+        from netdsl.render import render_all
+
+        return render_all(self.diagnostics)
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Diagnostic, ...]]]:
         return SpecError, (self.diagnostics,)

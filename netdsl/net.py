@@ -336,6 +336,8 @@ def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None,
     checked, faults = check_source(source, read, options, net)
     if checked is None:
         raise SpecError(faults, lambda: repaired(faults, source, read, options, net))
+    if any(warning.ideas for warning in checked.warnings):
+        checked = checked.replace(warnings=tuple(repaired(checked.warnings, source, read, options, net)))
     return Net(checked)
 
 

@@ -306,6 +306,8 @@ def unknown_name(expr: t.Name, scope: Scope) -> tuple[Help, ...]:
         here = re.findall(r"`(\w+)", text)[0]
         return (Repair.of(text, (expr.span, here)),)
     close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *BY_CALL, *FUNCTIONS, *STATEMENTS])
+    if close in BY_SPELLING and name.islower() and BY_SPELLING[close].flag == close.lower():
+        close = close.lower()  # `CONV 16 rleu`: a flag
     return (
         (meant(close, expr.span),)
         if close

@@ -72,6 +72,14 @@ def test_two_readings_are_never_decided(spec: Path, run: Run) -> None:
     assert done.out == "a.net: no fault has one obvious repair\n"
 
 
+@pytest.mark.parametrize("line", ["CONV 96 groups=5", "CONV 8 : 9 x 32 x 32"])
+def test_of_two_numbers_none_is_chosen_and_assertions_stay(line: str, spec: Path, run: Run) -> None:
+    text = f"net n\ninput 64 x 32 x 32\n{line}\nrequire params < 10M\n"
+    spec.write_text(text)
+    assert run("check", "--fix", "a.net").code == 1
+    assert spec.read_text() == text
+
+
 def test_what_is_left_is_said(spec: Path, run: Run) -> None:
     spec.write_text(TWO_READINGS.replace("GAP", "GPA"))
     done = run("check", "--fix", "a.net")

@@ -147,7 +147,10 @@ def test_the_original_is_among_the_repairs_as_a_rule() -> None:
         ("CONV 10 groups=3", "`groups=1` fits", "CONV 10 groups=1"),
         ("CONV 12 -> SHUFFLE 5", "`SHUFFLE 4` fits", "CONV 12 -> SHUFFLE 4"),
         ("CROP 40", "`CROP 32` makes it fit", "CROP 32"),
-        ("SLICE 0 5", "`SLICE 3` makes it fit", "SLICE 0 3"),
+        ("POOL 2x1 /2x1 -> CROP 16x33", "`16x32` makes it fit", "POOL 2x1 /2x1 -> CROP 16x32"),
+        ("CONVV 8 rleu", "did you mean `CONV`?", "CONV 8 rleu"),
+        ("CONV 8 rleu", "did you mean `relu`?", "CONV 8 relu"),
+        ("SLICE 0 5", "`SLICE 0 3` makes it fit", "SLICE 0 3"),
         ("RESHAPE 3 x 512", "`6 x 512` fits", "RESHAPE 6 x 512"),
         ("CONV 63 : 64 x 32 x 32", "`CONV 64` gives 64 x 32 x 32", "CONV 64 : 64 x 32 x 32"),
         ("CONV 64 /2 : 64 x 32 x 32", "`/1` gives 64 x 32 x 32", "CONV 64 /1 : 64 x 32 x 32"),
@@ -184,6 +187,31 @@ def test_bracket_rows_and_block_arguments_are_changed_in_place() -> None:
 def test_a_remainder_in_the_prelude_is_repaired_in_the_users_file() -> None:
     found = repairs_of("net n\ninput 512 x 15 x 15\naux_head(10)\n")
     assert found == [("an input of 512 x 14 x 14 divides evenly", "input 512 x 14 x 14")]
+
+
+BEHIND = "CONV 8 1x1 | CONV 8 5x5 valid | CONV 8 7x7 valid"
+
+
+@pytest.mark.parametrize(
+    ("body", "title", "line"),
+    [
+        # of what stands behind a fault nothing is known, and what is wrong there comes to light
+        (f"CONV 8 5x5 /4 valid\n{BEHIND}", "`/3` divides evenly", "CONV 8 5x5 /3 valid"),
+        ("b = CONV 7 3x3 /3 valid\nb : 9 x 9 x 9", "`5x5` divides evenly", "b = CONV 7 5x5 /3 valid"),
+        (BEHIND, "`pad 2` keeps 32 x 32", "CONV 8 1x1 | CONV 8 5x5 pad 2 | CONV 8 7x7 valid"),
+        ("CONV 8 groups=3\nrequire params < 1", "`groups=1` fits", "CONV 8 groups=1"),
+        # where one repair brings nothing to light, it stands alone
+        ("MAXPOOL 5x5 /4\nMAXPOOL 2x2 /2", "`ceil` keeps a partial window", "MAXPOOL 5x5 /4 ceil"),
+    ],
+)
+def test_what_a_fault_hides_does_not_hinder_its_repair(body: str, title: str, line: str) -> None:
+    assert (title, line) in repairs_of(f"{HEAD}{body}\nGAP -> FC 10\n")
+
+
+def test_a_repair_that_breaks_what_was_well_is_none() -> None:
+    assert not any(
+        "match" in title for title, _ in repairs_of("net n\ninput 8 x H x W\nidentity + CONV 8 4x4 /3 valid\n")
+    )
 
 
 def test_the_majority_of_branches_is_right() -> None:

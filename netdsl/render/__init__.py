@@ -9,11 +9,11 @@ import os
 from collections.abc import Sequence
 
 from netdsl.diagnostic import Diagnostic
-from netdsl.render.full import render
+from netdsl.render.full import render, render_all
 
 FORMATS = ("full", "concise", "json", "github", "sarif")
 
-__all__ = ["FORMATS", "render", "rendered", "use_colour"]
+__all__ = ["FORMATS", "render", "render_all", "rendered", "use_colour"]
 
 
 def rendered(faults: Sequence[Diagnostic], form: str, colour: bool = False) -> str:
@@ -34,7 +34,7 @@ def rendered(faults: Sequence[Diagnostic], form: str, colour: bool = False) -> s
         from netdsl.render.concise import in_a_line
 
         return "\n".join(in_a_line(fault, colour) for fault in faults)
-    return "\n\n".join(render(fault, colour) for fault in faults)
+    return render_all(faults, colour)
 
 
 def use_colour(is_terminal: bool, wanted: str = "auto") -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from netdsl.diagnostic import Diagnostic, Label
+from netdsl.diagnostic import Diagnostic, Edit, Label
 from netdsl.record import Record
 from netdsl.render.edited import changes, edited_lines
 from netdsl.render.text import WIDTH, Excerpt, clean, excerpt, width, wrap
@@ -27,8 +27,18 @@ def painter(colour: bool) -> Paint:
     return lambda text, kind: f"{COLOURS[kind]}{text}\x1b[0m" if colour and text else text
 
 
-def render(diagnostic: Diagnostic, colour: bool = False) -> str:
-    """The diagnostic as text, within `WIDTH` columns; only the paths of files may be longer."""
+def render_all(faults: Iterable[Diagnostic], colour: bool = False) -> str:
+    """Faults, one below the other. What repairs several of them is drawn once, and named where it helps again."""
+    drawn: set[tuple[Edit, ...]] = set()
+    return "\n\n".join(render(fault, colour, drawn) for fault in faults)
+
+
+def render(diagnostic: Diagnostic, colour: bool = False, known: set[tuple[Edit, ...]] | None = None) -> str:
+    """The diagnostic as text, within `WIDTH` columns; only the paths of files may be longer.
+
+    Repairs that are `known` were drawn before; those that are drawn here are added.
+    """
+    known = known if known is not None else set()
     page = Page(gutter_of(diagnostic), painter(colour))
     out = headline(diagnostic, page.paint)
     primary = diagnostic.label
@@ -53,6 +63,10 @@ def render(diagnostic: Diagnostic, colour: bool = False) -> str:
     for note in diagnostic.notes:
         out += page.said(note, "  ")
     for repair in diagnostic.repairs:
+        if repair.edits in known:
+            out += page.help(f"{repair.title} (as above)")
+            continue
+        known.add(repair.edits)
         out += page.help(repair.title)
         for change in changes(repair.edits):
             out += edited_lines(change, page.gutter, page.paint)

@@ -5,6 +5,7 @@
     solve.py      which numbers give the wanted size?
     change.py     what can be written differently?
     propose.py    how is that written into the text, and what is said of it?
+    choose.py     which of them are offered?
     verify.py     does the edited text check?
 
 Faults are found without any of this; whoever shows them asks for `repaired`.

@@ -44,6 +44,10 @@ COSTS = {"pad": 1.0, "stride": 1.2, "kernel": 1.5, "dilation": 1.5, "rounding": 
 """What a change of an argument costs, the amount aside; that of a number of channels is 1."""
 ADDED = {"pad": 0.5, "stride": 1.3, "kernel": 3.5}
 """What an argument costs more that was not there."""
+NEARLY = 1.0
+"""What an input costs less that is nearly as large: 224 for 227 is the usual mistake."""
+UNUSUAL = 0.6
+"""What a padding costs more that is not the half of its window."""
 
 
 def of_literal(literal: Literal, value: int, argument: str = "") -> Change:
@@ -51,7 +55,8 @@ def of_literal(literal: Literal, value: int, argument: str = "") -> Change:
     edits = tuple(Edit(span, str(value)) for span in literal.spans)
     argument = literal.role or argument
     amount = abs(value - literal.value) / max(1, literal.value, value)
-    uneven = 1.0 if argument == "kernel" and literal.value % 2 and not value % 2 else 0
+    uneven = 1.0 if argument == "kernel" and literal.value % 2 and (not value % 2 or value == 1) else 0
+    uneven -= NEARLY if argument == "input" and 0 < amount < 0.03 else 0
     more = 10 if argument == "input" else 0.5 if argument == "pad" else 1 if argument in COSTS else 0.3
     less_round = 0 if argument in COSTS else (_twos(literal.value) - _twos(value)) / 10
     return Change(edits, "", COSTS.get(argument, 1.0) + amount * more + uneven + less_round, literal.name)
@@ -166,7 +171,8 @@ def _argument_changes(application: Application, fits: Callable[[TensorType], boo
 
     if "pad" in by_name and not {"pad", "pad_before", "pad_after"} & set(said):
         for pad in range(1, min(max(_reaches(given), default=1), FAR)):
-            found = list(tried("pad", f"pad {pad}", pad / 5, {"pad": pad}))
+            usual = all(reach == 2 * pad + 1 for reach in _reaches(given))
+            found = list(tried("pad", f"pad {pad}", pad / 5 + (0 if usual else UNUSUAL), {"pad": pad}))
             yield from found
             if found:
                 break

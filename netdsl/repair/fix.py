@@ -35,11 +35,14 @@ def obvious(fault: Diagnostic) -> Repair | None:
     """The repair of an error that has exactly one, among at most one idea of whoever found it.
 
     Two readings of a text are never decided, not even where only one of them checks. Warnings are left alone: what is
-    warned of may be meant.
+    warned of may be meant. So are assertions: they are there to say what is meant.
     """
     if fault.severity != "error" or len(fault.repairs) != 1 or len(fault.ideas) > 1:
         return None
-    return fault.repairs[0]
+    (way,) = fault.repairs
+    here = fault.label.span
+    asserted = fault.code == "E0305" and all(here.start <= edit.span.start < here.end for edit in way.edits)
+    return None if asserted else way
 
 
 def fixed(source: Source, read: Read, options: Options | None = None, net: str | None = None) -> Fixed:

@@ -84,6 +84,10 @@ class Observed(Record):
     program: Program
     cost: int
     """Elements and lines: what one more check takes."""
+    unseen: tuple[Span, ...]
+    """What stands behind a fault: nothing was said of it, for nothing was known of what comes in."""
+    unmet: frozenset[tuple[str, int]]
+    """Where branches begin, by file, that were not compared as one of them has a fault."""
 
 
 def key_of(fault: Diagnostic) -> object:
@@ -104,7 +108,8 @@ def observe(program: Program, net: str, options: Options) -> Observed | None:
     literals = {literal.name: literal for literal in watcher.literals.values()}
     applications = {a.name: a for a in watcher.applications}
     cost = watcher.made + lines_of(program.source)
-    return Observed(watcher.situations, literals, applications, program, cost)
+    seen = tuple(watcher.unseen), frozenset(watcher.unmet)
+    return Observed(watcher.situations, literals, applications, program, cost, *seen)
 
 
 class TooLarge(Exception):
@@ -163,6 +168,8 @@ class Watcher(Network):
         self.situations: dict[object, Situation] = {}
         self.now: Situation | None = None
         self.given: dict[str, Any] = {}
+        self.unseen: list[Span] = []
+        self.unmet: set[tuple[str, int]] = set()
 
     def walk(self, name: str) -> None:
         """As `build`, without an end: a graph is not needed."""
@@ -176,6 +183,17 @@ class Watcher(Network):
         super().count(span)
         if self.made > MAX_MADE:
             raise TooLarge
+
+    def run(self, expr: t.Expr, scope: Scope, x: Tensor | None) -> Tensor:
+        out = super().run(expr, scope, x)
+        if x is not None and x.failed:
+            self.unseen.append(expr.span)
+        elif out.failed and isinstance(expr, t.Assertion):
+            self.unseen.append(expr.shape.span)
+        elif out.failed and isinstance(expr, t.Sum | t.Concat | t.Call):
+            items = expr.args if isinstance(expr, t.Call) else expr.items
+            self.unmet |= {(item.span.source.name, item.span.start) for item in items}
+        return out
 
     # --- numbers
 

@@ -1,4 +1,4 @@
-"""How is a solution written into the text, and which is offered?  Candidates, the smallest change first, each tried."""
+"""How is a solution written into the text, and what is said of it?  The candidates for each fault."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from netdsl.ops import Add, Concat
 from netdsl.ops.join import Alike, Gate
 from netdsl.options import Options
 from netdsl.program import Loader, Read
-from netdsl.record import Record
 from netdsl.repair import MOST
 from netdsl.repair.change import Change, changes, edited, is_near, of_literal, outcome, places
+from netdsl.repair.choose import MAX_TRIED, SHAPE_CODES, Candidate, accepted
 from netdsl.repair.literals import roots_of, walk
 from netdsl.repair.observe import (
     Application,
@@ -27,14 +27,10 @@ from netdsl.repair.observe import (
 )
 from netdsl.repair.solve import Goal, Values, nearest, solutions, value_of, wanted_of
 from netdsl.repair.verify import BUDGET, Verifier, lines_of
-from netdsl.size import Size, symbols, trace_of
+from netdsl.size import symbols, trace_of
 from netdsl.source import Source, Span
 from netdsl.types import TensorType
 
-SHAPE_CODES = frozenset(["E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0311"])
-"""The faults whose formulas are solved."""
-MAX_TRIED = 16
-"""How many candidates of one fault are tried."""
 MAX_REPAIRED = 10
 """For how many faults of one spec repairs are looked for."""
 
@@ -44,15 +40,6 @@ EFFECTS = {"E0303": "divides evenly", "E0304": "makes it fit"}
 ROUNDED = {"floor": "drops the last rows", "ceil": "keeps a partial window"}
 
 
-class Candidate(Record):
-    """A repair that was not tried yet."""
-
-    cost: float
-    title: str
-    edits: tuple[Edit, ...]
-    what: str
-
-
 def with_repairs(
     faults: list[Diagnostic], source: Source, read: Read, options: Options, net: str | None, sure: bool = False
 ) -> list[Diagnostic]:
@@ -60,14 +47,16 @@ def with_repairs(
     observed = _observed(faults, source, read, options, net)
     finder = Finder(observed, source) if observed is not None else None
     cost = observed.cost if observed is not None else None
-    verifier = Verifier(faults, source, read, options, net, cost, BUDGET * (10 if sure else 1))
+    behind = observed if not options.inputs else None  # where a size is given from outside, the text is not at fault
+    unseen, unmet = (behind.unseen, behind.unmet) if behind is not None else ((), ())
+    verifier = Verifier(faults, source, read, options, net, cost, BUDGET * (10 if sure else 1), unseen, unmet)
     done: list[Diagnostic] = []
     for number, fault in enumerate(faults):
         if number < MAX_REPAIRED:
             solved = finder.candidates_of(fault) if finder is not None else []
             own = [idea for idea in fault.ideas if all(edit.span.source is source for edit in idea.edits)]
             ideas = [_as_candidate(idea, number) for number, idea in enumerate(own)]
-            repairs = accepted(fault, [*ideas, *solved], verifier)
+            repairs = accepted(fault, [*ideas, *solved], verifier, sure)
             if repairs and not (sure and (verifier.spent or len(ideas) + len(solved) > MAX_TRIED)):
                 helps = _beside(fault) if solved else fault.helps
                 fault = fault.replace(repairs=repairs, helps=helps)
@@ -89,31 +78,6 @@ def _observed(
 def _as_candidate(idea: Repair, number: int) -> Candidate:
     """What whoever found the fault would try, in that order."""
     return Candidate(number * 1e-6, idea.title, idea.edits, idea.title)
-
-
-def accepted(fault: Diagnostic, candidates: list[Candidate], verifier: Verifier) -> tuple[Repair, ...]:
-    """Those that repair the fault: first those that leave the fewest others, of these the cheapest.
-
-    One for each thing that is changed, as many as are offered.
-    """
-    found: list[tuple[int, Candidate]] = []
-    tried: set[tuple[tuple[int, int, str], ...]] = set()
-    for candidate in sorted(candidates, key=_rank):
-        effect = tuple((e.span.start, e.span.end, e.text) for e in candidate.edits)
-        if effect in tried or any(candidate.what == c.what or candidate.title == c.title for _, c in found):
-            continue
-        if len(tried) == MAX_TRIED or sum(left == 0 for left, _ in found) == MOST:
-            break
-        tried.add(effect)
-        left = verifier.left_by(fault, candidate.edits)
-        if left is not None:  # where one fault hides others, it says nothing how many are left
-            found.append((left if fault.code in SHAPE_CODES else 0, candidate))
-    found.sort(key=lambda pair: (pair[0], *_rank(pair[1])))
-    return tuple(Repair(candidate.title, candidate.edits) for _, candidate in found[:MOST])
-
-
-def _rank(candidate: Candidate) -> tuple[float, int]:
-    return candidate.cost, candidate.edits[0].span.start
 
 
 def _beside(fault: Diagnostic) -> tuple[str, ...]:
@@ -161,9 +125,10 @@ class Finder:
             rounded = f"gives {_spatial(change.out)}" if change.said == "same" else ROUNDED.get(change.said, effect)
             yield self.candidate(change, rounded, min(1.0, abs(places(change.out) - usual) / usual))
         x = application.x
-        groups = [[0], list(range(1, x.rank))]
-        for axes in groups:
-            if not axes or len({x.shape[i] for i in axes}) > 1 or not isinstance(x.shape[axes[0]], int):
+        space = list(range(1, x.rank))
+        square = len({x.shape[i] for i in space}) == 1
+        for axes in [[0], *([space] if square else [[i] for i in space])]:
+            if not isinstance(x.shape[axes[0]], int):
                 continue
             size = int(x.shape[axes[0]])  # type: ignore[arg-type]
             found: set[bool] = set()
@@ -184,7 +149,6 @@ class Finder:
         types = meeting.types
         if len({type.rank for type in types}) > 1 and meeting.kind is not Gate:
             return
-        zeros: list[Size] = []
         if issubclass(meeting.kind, Alike):
             axes = list(range(types[0].rank))
         elif meeting.kind is Concat:
@@ -193,9 +157,11 @@ class Finder:
             axes = [i for i in range(min(t.rank for t in types)) if types[1].shape[i] != 1]
         else:
             return
-        for other in types[1:]:
-            zeros += [trace_of(other.shape[i]) - trace_of(types[0].shape[i]) for i in axes]
-        yield from self.of_goal(Goal(tuple(zeros)), "", 0, meeting)
+        pairs = [[trace_of(other.shape[i]) - trace_of(types[0].shape[i]) for i in axes] for other in types[1:]]
+        yield from self.of_goal(Goal(tuple(zero for pair in pairs for zero in pair)), "", 0, meeting)
+        broken = [goal for pair in pairs if (goal := Goal(tuple(pair))).broken(self.known)]
+        for goal in broken if len(broken) > 1 else ():  # one after the other
+            yield from self.of_goal(goal, "", 0.5, meeting)
         for item in meeting.items:
             inner = ungroup(item)
             if meeting.kind is Add and isinstance(inner, t.Name) and inner.id == "identity":
@@ -328,8 +294,8 @@ class Finder:
         before: t.Arg | t.Expr = app.head
         for arg in app.args:
             if _within(edits[0].span, arg.span):
-                word = before if isinstance(before, t.Name) else app.head
-                return f"{word.span.text} {edited(self.source, arg.span, edits)}"
+                word = before if isinstance(before, t.Name) else app.head  # of several numbers, all up to this
+                return " ".join(edited(self.source, word.span.to(arg.span), edits).split())
             before = arg
         return edits[0].text
 

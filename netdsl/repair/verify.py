@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from netdsl.diagnostic import Diagnostic, Edit
 from netdsl.driver import check_source
@@ -11,7 +12,7 @@ from netdsl.options import Options
 from netdsl.parse import MAX_ERRORS
 from netdsl.program import Read
 from netdsl.repair import applied
-from netdsl.source import Source
+from netdsl.source import Source, Span
 
 BUDGET = 12_000
 """How much may be checked again for the repairs of one spec, in lines and elements: some tenths of a second."""
@@ -19,8 +20,23 @@ SEEN_LATE = ("W0501", "W0502")
 """Warnings about a whole network: nothing was said of them as long as it had faults."""
 UNREAD = ("E0101", "E0102", "E0208")
 """Faults of syntax."""
-LATER: dict[str, tuple[str, ...]] = {"E01": ("E02", "E03", "E04", "E06", "W"), "E02": ("E03", "E06", "W")}
-"""What is seen once faults of a kind are gone: a text is read, then names are looked up, then shapes are checked."""
+LATER: dict[str, tuple[str, ...]] = {
+    "E01": ("E02", "E03", "E04", "E06", "W"),
+    "E02": ("E03", "E06", "W"),
+    "E03": ("E06",),
+}
+"""What is seen once faults of a kind are gone: a text is read, then come names, then shapes, then budgets."""
+MEETING = ("E0301", "E0302")
+
+
+class Left(NamedTuple):
+    """How many faults are left by a repair: those that it brings to light, and all."""
+
+    revealed: int
+    all: int
+
+
+NONE_LEFT = Left(0, 0)
 
 
 def lines_of(source: Source) -> int:
@@ -40,8 +56,13 @@ class Verifier:
         net: str | None = None,
         cost: int | None = None,
         budget: int = BUDGET,
+        unseen: Sequence[Span] = (),
+        unmet: Collection[tuple[str, int]] = (),
     ) -> None:
-        """`cost`: what one check takes, in lines and elements; by default the lines."""
+        """`cost`: what one check takes, in lines and elements; by default the lines. `unseen` and `unmet`: of what
+        nothing was said, for it stands behind a fault (`observe.Observed`).
+        """
+        self.unseen, self.unmet = unseen, unmet
         self.source, self.read, self.options, self.net = source, read, options, net
         self.before = Counter(map(place_in, faults))
         unread = [place[2] for place in self.before if place[0] in UNREAD and place[1] == source.name]
@@ -49,7 +70,8 @@ class Verifier:
         """How far the text was read: behind so many faults of syntax, there may be more."""
         self.cost = max(50, cost if cost is not None else lines_of(source))
         self.left = budget
-        self.tried: dict[object, list[Place]] = {}
+        self.tried: dict[object, list[tuple[Place, bool]]] = {}
+        """By the edits: which faults there are then, and of which nothing could be said before."""
 
     @property
     def spent(self) -> bool:
@@ -60,11 +82,12 @@ class Verifier:
         """Whether `fault` is gone from the edited text and no other has come; False once the budget is spent."""
         return self.left_by(fault, edits) is not None
 
-    def left_by(self, fault: Diagnostic, edits: Sequence[Edit]) -> int | None:
-        """How many faults are left once these edits repaired `fault`; None where they do not, or bring another.
+    def left_by(self, fault: Diagnostic, edits: Sequence[Edit]) -> Left | None:
+        """Which faults are left once these edits repaired `fault`; None where they do not, or bring another.
 
-        Faults are told apart by code and place, so that one that stays may say something else. A fault of syntax, or of
-        a name, hides what is wrong with shapes: what was hidden may come to light.
+        Faults are told apart by code and place, so that one that stays may say something else. A fault of syntax hides
+        those of names, these what is wrong with shapes, and a shape that is wrong all that comes behind it: what was
+        hidden may come to light.
         """
         key = tuple((edit.span.start, edit.span.end, edit.text) for edit in edits)
         if key not in self.tried:
@@ -73,11 +96,38 @@ class Verifier:
             self.left -= self.cost
             text = applied(self.source, edits).replace(tried=True)
             _, faults = check_source(text, self.read, self.options, self.net)
-            self.tried[key] = [place_in(d, text, edits) for d in faults if d.code not in SEEN_LATE]
-        late = LATER.get(fault.code[:3], ())
-        shown = (place for place in self.tried[key] if not place[0].startswith(late))
-        after = Counter(p for p in shown if p[0] not in UNREAD or p[1] != self.source.name or p[2] <= self.read_to)
-        return None if after - (self.before - Counter([place_in(fault)])) else after.total()
+            self.tried[key] = [
+                (place_in(d, text, edits), self.was_hidden(d, text, edits)) for d in faults if d.code not in SEEN_LATE
+            ]
+        here = place_in(fault)
+        shown = [(place, hidden) for place, hidden in self.tried[key] if not self.is_later(place, here)]
+        after = Counter(place for place, hidden in shown if not hidden or place[1:] == here[1:])
+        if after - (self.before - Counter([here])):
+            return None
+        return Left(sum(hidden for _, hidden in shown), len(shown))
+
+    def is_later(self, place: Place, fault: Place) -> bool:
+        """Whether a fault of another kind, or in what was not read for this one, can only be seen once that is gone."""
+        code, name, start = place
+        if code.startswith(LATER.get(fault[0][:3], ())) or (
+            code in UNREAD and name == self.source.name and start > self.read_to
+        ):
+            return True
+        if not (code.startswith("E02") and fault[0].startswith("E02") and name == fault[1] == self.source.name):
+            return False
+        lines = (self.source.line_column(at)[0] for at in (start, fault[2]))
+        return start > fault[2] and len(set(lines)) == 1  # the arguments of a name that nothing had
+
+    def was_hidden(self, fault: Diagnostic, edited: Source, edits: Sequence[Edit]) -> bool:
+        """Whether what this fault is about, or one of the calls that lead there, was not looked at before the edits."""
+        if not fault.code.startswith("E03"):
+            return False
+        places = [place_of_span(span, edited, edits) for span in (fault.label.span, *fault.trail)]
+        if any(edit.span.start <= places[0][1] <= edit.span.end for edit in edits if edit.span.source is self.source):
+            return False
+        if fault.code in MEETING and places[0] in self.unmet:
+            return True
+        return any(s.source.name == name and s.start <= at < s.end for name, at in places for s in self.unseen)
 
 
 Place = tuple[str, str, int]
@@ -85,9 +135,12 @@ Place = tuple[str, str, int]
 
 def place_in(fault: Diagnostic, edited: Source | None = None, edits: Sequence[Edit] = ()) -> Place:
     """The code of a fault and where it is in the text as it was before the edits."""
-    span = fault.label.span
-    start = before_edits(span.start, edits) if span.source is edited else span.start
-    return fault.code, span.source.name, start
+    return fault.code, *place_of_span(fault.label.span, edited, edits)
+
+
+def place_of_span(span: Span, edited: Source | None = None, edits: Sequence[Edit] = ()) -> tuple[str, int]:
+    """In which file, and where in it, as the text was before the edits."""
+    return span.source.name, before_edits(span.start, edits) if span.source is edited else span.start
 
 
 def before_edits(at: int, edits: Sequence[Edit]) -> int:
