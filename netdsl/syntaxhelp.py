@@ -210,7 +210,7 @@ def _truth(m: Mistake) -> Iterator[Help]:
 
 
 def _reserved(m: Mistake) -> Iterator[Help]:
-    if m.shown in KEYWORDS and m.shown.lower() in KEYWORDS:
+    if m.shown in KEYWORDS and m.shown.lower() in KEYWORDS and (m.shown != "for" or m.line_before.strip()):
         declared = re.match(r"\s*(block|net)\b[^=]*$", m.line_before)
         if m.shown == "x" and not declared and m.line_before.endswith(("+", "|", "(", ",")):
             yield m.here("what comes in is `identity`", "identity")

@@ -269,6 +269,13 @@ def test_a_fault_in_an_imported_file_is_shown_there(run: Run, spec: Callable[...
 # --- show ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_repair_in_another_file_says_in_which(run: Run, spec: Callable[..., Path]) -> None:
+    spec("net base\ninput 8 x 8 x 8\na = CONV 8\nb = a + CONV 8\n", "base.net")
+    done = run("check", spec('import "base.net"\nnet other = base with\n    a = CONV 9\n'))
+    assert done.code == 1 and "--> base.net:4:" in done.err
+    assert "help: `CONV 8` makes both 8 x 8 x 8\n ::: small.net:3:14\n3 |     a = CONV 8\n" in done.err
+
+
 def test_show_is_a_table(run: Run) -> None:
     done = run("show", "lenet5")
     assert (done.code, done.err) == (0, "")

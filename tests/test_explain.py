@@ -348,8 +348,8 @@ def test_the_command_takes_numbers_and_sizes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("alexnet",), "alexnet.net:7`, or a label, `netdsl explain"),
-        (("resnet1202",), "which element? Name a label, `netdsl explain"),
+        (("alexnet",), "Name a line, `netdsl explain alexnet:7`, or a label, `netdsl explain alexnet conv1`"),
+        (("resnet1202",), "which element? Name a label, `netdsl explain resnet1202 "),
         (("alexnet:7", "conv1"), "a line and a label"),
         (("alexnet:400",), "no line 400"),
         (("alexnet:1",), "is a comment"),

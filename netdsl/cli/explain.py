@@ -78,7 +78,7 @@ def explain_element(args: argparse.Namespace) -> int:
     net = asked_net(spec, args)
     if net is None:
         return 1
-    found = explanation(net, args.label, line, column)
+    found = explanation(net, spec, args.label, line, column)
     if args.json:
         print(to_json(explanation_fields(found)))
     else:
@@ -96,7 +96,7 @@ def place(what: str) -> tuple[str, int | None, int | None]:
     return found[1], int(found[2]), int(found[3]) if found[3] else None
 
 
-def explanation(net: Net, label: str | None, line: int | None, column: int | None) -> Explanation:
+def explanation(net: Net, spec: str, label: str | None, line: int | None, column: int | None) -> Explanation:
     from netdsl.explain.element import explain_label, explain_line
 
     if label is not None:
@@ -104,7 +104,7 @@ def explanation(net: Net, label: str | None, line: int | None, column: int | Non
     if line is None:
         labels = dict.fromkeys(node.group for node in net.graph.nodes if node.group)
         example = next(iter(labels), net.graph.nodes[0].name if net.graph.nodes else "input")
-        command = f"netdsl explain {net.source.name}"
+        command = f"netdsl explain {spec}"
         spans = [span for node in net.graph.nodes for span in node.origin if span.source is net.source]
         of_line = f"a line, `{command}:{net.source.line_column(spans[0].start)[0]}`, or " if spans else ""
         raise UsageError(f"which element? Name {of_line}a label, `{command} {example}`")

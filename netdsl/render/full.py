@@ -68,6 +68,8 @@ def render(diagnostic: Diagnostic, colour: bool = False, known: set[tuple[Edit, 
             continue
         known.add(repair.edits)
         out += page.help(repair.title)
+        if (at := repair.edits[0].span).source is not primary.span.source:
+            out.append(page.place(":::", at.place))
         for change in changes(repair.edits):
             out += edited_lines(change, page.gutter, page.paint)
     for text in helps:
