@@ -8,13 +8,12 @@ from typing import Any, NoReturn
 from netdsl import tree as t
 from netdsl.build import Tensor, given_sizes
 from netdsl.diagnostic import Help, Repair, Stop, diagnose, nearest
-from netdsl.edits import block_first, keep_one, meant, named
 from netdsl.evaluate import Evaluator, counted, short, short_text, ungroup
 from netdsl.graph import Call, Graph, in_callers_terms, output_of
 from netdsl.ops import Op
 from netdsl.program import MATCHES
 from netdsl.size import substitute, symbols, trace_of
-from netdsl.source import Origin, Span
+from netdsl.source import Origin, Span, named
 from netdsl.types import Draft, TensorType
 from netdsl.values import (
     Builtin,
@@ -72,6 +71,8 @@ class Applier(Evaluator):
 
     def not_a_layer(self, value: Value, expr: t.Expr) -> Tensor:
         if not isinstance(value, Poison):
+            from netdsl.edits import block_first
+
             helps = (block_first(expr),) if isinstance(expr, t.Product) else ()
             self.fail(
                 "E0210",
@@ -221,6 +222,8 @@ class Applier(Evaluator):
             if isinstance(arg, t.Keyword):
                 if arg.name not in params:
                     close = nearest(arg.name, params)
+                    from netdsl.edits import meant
+
                     self.fail(
                         "E0204",
                         f"`{name}` has no parameter `{arg.name}`",
@@ -230,6 +233,8 @@ class Applier(Evaluator):
                     ok = False
                 elif arg.name in fresh:
                     first = next(a for a in expr.args if isinstance(a, t.Keyword) and a.name == arg.name)
+                    from netdsl.edits import keep_one
+
                     self.fail("E0204", f"`{arg.name}` is given twice", arg.span, helps=keep_one(first.span, arg.span))
                     ok = False
                 fresh.add(arg.name)

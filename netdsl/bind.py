@@ -9,24 +9,13 @@ from functools import cache
 from typing import Any, NoReturn
 
 from netdsl import tree as t
-from netdsl.argumenthelp import (
-    INITIAL,
-    NOT_HERE,
-    elements_and_flags,
-    elsewhere,
-    filters_missing,
-    further_elements,
-    of_word,
-    positional_numbers,
-)
 from netdsl.diagnostic import Diagnostic, Help, Repair, nearest
-from netdsl.edits import keep_one, meant, named, rounded, without
 from netdsl.ops import BY_CALL, BY_FLAG, BY_SPELLING, Argument, Join, Op
 from netdsl.ops.base import REQUIRED
 from netdsl.ops.initial import SOURCES
 from netdsl.record import Record
 from netdsl.size import Formula, Size, TracedFloat, is_polynomial
-from netdsl.source import Span
+from netdsl.source import Span, named
 from netdsl.types import AXIS_NAMES
 from netdsl.values import FUNCTIONS, Num, Path, Poison, Primitive, Scope, Text, Value, Word, kind_of, roots
 
@@ -188,6 +177,8 @@ class Binder:
                     arg.span,
                     helps=(Repair.of(f"as an element of its own: `{text}`", (arg.span, f"-> {word.upper()}")),),
                 )
+            from netdsl.argumenthelp import elements_and_flags
+
             helps = elements_and_flags(self.op, self.where, arg, self.args)
             message = f"`{word}` is an element of its own here"
             self.error("E0209", message, arg.span, "expected `->` before it", tuple(helps))
@@ -207,6 +198,8 @@ class Binder:
                 self.put(self.words[value.text], value.text, arg.span)
                 return
             close = nearest(value.text, [*self.words, *BY_FLAG])
+            from netdsl.edits import meant
+
             self.error(
                 "E0204",
                 f"{self.head} does not take `{value.text}`",
@@ -224,6 +217,8 @@ class Binder:
         if not free:
             count = f"{len(takes)} number{'s' if len(takes) != 1 else ''}" if takes else "no number"
             kernel = any(a.form == "kernel" for a in self.op.arguments)
+            from netdsl.argumenthelp import positional_numbers
+
             how = positional_numbers(arg, self.args, "kernel" in self.values) if kernel else self.usage()
             self.error(
                 "E0203", f"{self.head} takes {count}, and `{arg.span.text}` is one more", arg.span, "one too many", how
@@ -260,9 +255,15 @@ class Binder:
     def keyword(self, name: str, expr: t.Expr, span: Span) -> None:
         argument = self.named.get(name)
         if argument is None:
+            from netdsl.argumenthelp import NOT_HERE
+
             close = nearest(name, self.named) if name not in NOT_HERE else None
             alone = (f"`{name}` is a word alone: it takes no value",) if name in self.words else ()
+            from netdsl.argumenthelp import elsewhere
+
             translated = elsewhere(self.op, self.head, self.args)
+            from netdsl.edits import meant
+
             likely = (meant(close, named(span)),) if close else self.usage()
             helps = alone or translated or self.hint(name, span) or likely
             self.error("E0204", f"{self.head} has no argument `{name}`", span, helps=helps)
@@ -276,6 +277,8 @@ class Binder:
                 zeros: Help = f"zeros are counted with `pad {expr.span.text if isinstance(expr, t.Number) else 1}`"
                 if name == "padding" and isinstance(expr, t.Number | t.Group | t.Extent):
                     zeros = Repair.of(str(zeros), (span, f"pad={expr.span.text}"))
+                from netdsl.argumenthelp import elsewhere
+
                 helps = (zeros,) if name == "padding" else elsewhere(self.op, self.head, self.args)
                 message = f"`{name}` of {self.head} is {_or(argument.words)}"
                 self.error("E0202", message, expr.span, helps=helps)
@@ -302,6 +305,8 @@ class Binder:
                 )
         if word in ("activation", "act", "norm", "normalization"):
             return ("a norm or an activation is a word alone: `CONV 64 bn relu`",)
+        from netdsl.argumenthelp import of_word
+
         return of_word(word, self.words, span) if "kernel" in self.named else ()
 
     def init(self, argument: Argument, expr: t.Expr) -> str:
@@ -313,6 +318,8 @@ class Binder:
         if not isinstance(value, Num) or isinstance(value.value, Formula) or value.value < 0:
             message = f"`init` is one of {_or(argument.words)}, or the standard deviation of a normal"
             text = value.text if isinstance(value, Text) else expr.span.text
+            from netdsl.argumenthelp import INITIAL
+
             same = INITIAL.get(text.lower(), text)
             helps = (Repair.of(f"write `{same}`", (expr.span, same)),) if same in argument.words else ()
             self.error("E0202", message, expr.span, helps=helps)
@@ -330,6 +337,8 @@ class Binder:
         forms = ("kernel", "extent") if form == "kernel" else (form,)
         argument = next((a for a in self.op.arguments if a.form in forms), None)
         if argument is None:
+            from netdsl.edits import without
+
             gone = Repair.of(f"leave out `{span.text}`", (without(span), ""))
             self.error("E0204", f"{self.head} has no {form}", span, helps=(gone, *self.usage()))
         self.put(argument, self.extent(argument, expr), span, expr.span)
@@ -347,6 +356,8 @@ class Binder:
     def flag(self, slot: str, op: type[Op] | None, span: Span) -> None:
         earlier = next((flag for flag in self.flags if flag.slot == slot), None)
         if earlier is not None:
+            from netdsl.argumenthelp import further_elements
+
             self.error(
                 "E0204",
                 f"`{span.text}` after `{earlier.span.text}`: one {slot} only",
@@ -360,11 +371,15 @@ class Binder:
     def put(self, argument: Argument, value: Any, span: Span, at: Span | None = None) -> None:
         if argument.name in self.values:
             earlier, what = self.spans[argument.name].text, argument.name.replace("_", " ")
+            from netdsl.edits import keep_one
+
             ways = keep_one(self.spans[argument.name], span)
             self.error("E0204", f"`{span.text}` after `{earlier}`: {self.head} has one {what}", span, helps=ways)
         for other in self.op.arguments:
             if other.name in self.values and argument.contradicts(_word(value), other, _word(self.values[other.name])):
                 earlier = self.spans[other.name].text
+                from netdsl.edits import keep_one
+
                 ways = keep_one(self.spans[other.name], span)
                 self.error("E0204", f"`{earlier}` and `{span.text}` contradict each other", span, helps=ways)
         self.values[argument.name] = self.convert(argument, value, at or span) if not isinstance(value, str) else value
@@ -408,6 +423,8 @@ class Binder:
                 else ("give the input concrete sizes: `input 3 x 224 x 224`",),
             )
         if isinstance(number, Fraction):
+            from netdsl.edits import rounded
+
             self.error(
                 "E0202",
                 f"{what} of {self.head} must be whole, and `{span.text}` is {value}",
@@ -434,6 +451,8 @@ def complete(op: type[Op], bound: Bound, head: str, where: Span, fail: Fail) -> 
         if value is REQUIRED and argument.unless in bound.values:
             value = None
         if value is REQUIRED:
+            from netdsl.argumenthelp import filters_missing
+
             fail(
                 "E0203",
                 f"{head} needs {argument.doc or argument.name}",

@@ -11,7 +11,6 @@ from fractions import Fraction
 from netdsl import tree as t
 from netdsl.devices import BYTES, DEVICES, DTYPES
 from netdsl.diagnostic import Help, Label, Repair, nearest
-from netdsl.edits import meant
 from netdsl.evaluate import Evaluator, short
 from netdsl.format import expression
 from netdsl.record import Record
@@ -147,6 +146,8 @@ class Reader:
     def unknown(self, head: t.Name) -> None:
         close = ALIASES.get(head.id.lower()) or nearest(head.id, QUANTITIES)
         known = f"a budget limits {', '.join(f'`{q}`' for q in QUANTITIES)}"
+        from netdsl.edits import meant
+
         helps: Help = meant(close, head.span) if close else known
         self.fail("E0602", f"`{head.id}` is nothing that a budget can limit", head.span, helps)
 

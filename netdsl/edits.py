@@ -15,12 +15,6 @@ def meant(name: str, span: Span) -> Repair:
     return Repair.of(f"did you mean `{name}`?", (span, name))
 
 
-def named(span: Span) -> Span:
-    """The name with which a piece of text begins: `stride` of `stride=2`."""
-    found = re.match(r"\w+", span.text)
-    return Span(span.source, span.start, span.start + (len(found[0]) if found else 0))
-
-
 def without(span: Span) -> Span:
     """What goes so that an item of a list is left out: with the comma or the space that parts it from the others."""
     text = span.source.text

@@ -13,7 +13,6 @@ from netdsl.apply import Runs
 from netdsl.bind import NOTHING, Binder, Failed, complete, says_all
 from netdsl.build import Tensor
 from netdsl.diagnostic import Label, Repair
-from netdsl.edits import arrow_before, in_parentheses, joined_with, sum_first
 from netdsl.evaluate import counted, short
 from netdsl.joins import Joiner, matching
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
@@ -59,6 +58,8 @@ class Elaborator(Joiner):
         if isinstance(expr, t.Sum) and not self.is_number(expr, scope):
             if "-" in expr.ops:
                 negative = self.is_number(expr.items[1], scope)
+                from netdsl.edits import in_parentheses
+
                 helps = (in_parentheses(expr),) if negative else ()
                 self.fail(
                     "E0210", "`-` is arithmetic between numbers; blocks are summed with `+`", expr.span, helps=helps
@@ -72,6 +73,8 @@ class Elaborator(Joiner):
     def run_seq(self, expr: t.Seq, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
         last = len(expr.items) - 1
         if word := matching(expr.items[0], scope):
+            from netdsl.edits import sum_first
+
             self.fail(
                 "E0210",
                 f"`{word}` starts a path here, and stands in no sum",
@@ -81,6 +84,8 @@ class Elaborator(Joiner):
             return self.failed()
         for i, item in enumerate(expr.items):
             if i and (held := self.held(item, scope)) is not None:
+                from netdsl.edits import joined_with
+
                 self.fail(
                     "E0211",
                     f"`{short(item)}` is a tensor, so the path before it would be lost",
@@ -109,6 +114,8 @@ class Elaborator(Joiner):
 
     def run_app(self, expr: t.App, scope: Scope, x: Tensor | None) -> Tensor:
         if not isinstance(expr.head, t.Name):
+            from netdsl.edits import arrow_before
+
             self.fail(
                 "E0209",
                 f"`{short(expr.args[0])}` cannot follow a call",
@@ -132,6 +139,8 @@ class Elaborator(Joiner):
                 helps=(Repair.of(f"`{name}({inside})`", (expr.span, f"{name}({inside})")),),
             )
         elif not isinstance(value, Poison):
+            from netdsl.edits import arrow_before
+
             helps = (arrow_before(expr.args[0].span),) if isinstance(value, Held | Path | Builtin) else ()
             self.fail(
                 "E0209" if helps else "E0210",

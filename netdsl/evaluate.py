@@ -12,7 +12,6 @@ from netdsl import tree as t
 from netdsl.bind import WORDS, Bound
 from netdsl.build import Builder, Tensor
 from netdsl.diagnostic import Diagnostic, Help, Label, Stop, diagnose
-from netdsl.edits import block_first
 from netdsl.graph import Graph
 from netdsl.ops import BY_CALL, BY_SPELLING, Join, Op
 from netdsl.program import BUILTINS, RESERVED, unknown_name
@@ -201,6 +200,8 @@ class Evaluator:
         value = self.evaluate(expr, scope, x)
         if isinstance(value, Num | Poison):
             return value
+        from netdsl.edits import block_first
+
         self.fail(
             "E0210",
             f"a number is needed here, and `{short(expr)}` is {kind_of(value)}",

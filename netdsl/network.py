@@ -13,7 +13,6 @@ from netdsl.apply import MAX_UNROLLED
 from netdsl.bind import Binder, Bound, Failed
 from netdsl.build import Element, Names, Tensor
 from netdsl.diagnostic import Diagnostic, Help, Label, Repair, Stop, diagnose, nearest
-from netdsl.edits import channels_first, meant, open_sizes, renamed, whole_lines, without, without_batch
 from netdsl.graph import Call, Graph, bodies, size_unrolled
 from netdsl.ops import BY_SPELLING, Op
 from netdsl.options import Options, UsageError
@@ -180,6 +179,8 @@ class Network(Planner):
     def name(self, label: t.Name, value: Value) -> None:
         """Gives a name a value, once."""
         if label.id in self.spans:
+            from netdsl.edits import renamed
+
             self.fail(
                 "E0205",
                 f"`{label.id}` names two things",
@@ -207,6 +208,8 @@ class Network(Planner):
             sizes = self.replaced(name, self.options.inputs[name], sizes)
         type: Draft = TensorType(tuple(sizes)) if sizes else UNKNOWN
         if len(sizes) > 4:
+            from netdsl.edits import without_batch
+
             self.fail(
                 "E0307",
                 f"an input has one to four axes (C, D, H, W), not {len(sizes)}",
@@ -215,6 +218,8 @@ class Network(Planner):
             )
             type = UNKNOWN
         if len(sizes) == 3 and sizes[0] == sizes[1] and sizes[2] in (1, 3) and sizes[0] != sizes[2]:
+            from netdsl.edits import channels_first
+
             self.faults.append(
                 diagnose(
                     "W0505",
@@ -233,6 +238,8 @@ class Network(Planner):
     def extent(self, expr: t.Expr, scope: Scope, shape: t.Shape) -> Size | None:
         """A size of an input: a number, or a name for a size that is open."""
         if isinstance(expr, t.Anything):
+            from netdsl.edits import open_sizes
+
             self.fail("E0202", "an open size needs a name: `input 3 x H x W`", expr.span, helps=open_sizes(shape))
             return None
         if (
@@ -390,6 +397,8 @@ class Network(Planner):
         below = [statement for statement in below if statement.span.source is source]
         if len(below) != 1 or below[0].span.start < expr.span.start:
             return ()
+        from netdsl.edits import whole_lines
+
         line, first = whole_lines(below[0].span), whole_lines(expr.span).start
         return (Repair.of("move it up", (Span(source, first, first), f"{line.text.rstrip()}\n"), (line, "")),)
 
@@ -456,6 +465,8 @@ class Network(Planner):
             if not members and not (isinstance(value, Held) and value.tensor.failed):
                 labels = list(dict.fromkeys(e.group for e in self.builder.elements if e.group))
                 close = nearest(label.id, labels)
+                from netdsl.edits import meant
+
                 self.fail(
                     "E0206",
                     f"there is no element `{label.id}` to freeze",
@@ -486,6 +497,8 @@ class Network(Planner):
                 found.append((label.id, value.tensor, False))
             elif value is None:
                 close = nearest(label.id, self.labels)
+                from netdsl.edits import meant
+
                 self.fail(
                     "E0206",
                     f"there is no label `{label.id}` to output",
@@ -511,6 +524,8 @@ class Network(Planner):
         for label in self.named_outputs:
             if label.id in taken:
                 first = Label(taken[label.id], "first named here")
+                from netdsl.edits import without
+
                 once = Repair.of("once is enough", (without(label.span), ""))
                 self.fail("E0205", f"`{label.id}` is an output twice", label.span, others=(first,), helps=(once,))
             taken.setdefault(label.id, label.span)
@@ -528,6 +543,8 @@ class Network(Planner):
         for label, span, first, last in self.lines_used:
             if last > first and not kept & set(range(first, last)):
                 what = f"`{label}`" if label else "this line"
+                from netdsl.edits import whole_lines
+
                 self.faults.append(
                     diagnose(
                         "W0501",
@@ -538,6 +555,8 @@ class Network(Planner):
                 )
         for name, tensor in self.inputs.items():
             if id(tensor) not in needed:
+                from netdsl.edits import whole_lines
+
                 helps = (Repair.of("remove it", (whole_lines(tensor.origin[-1]), "")),)
                 self.faults.append(diagnose("W0501", f"the input `{name}` is never used", tensor.origin, helps=helps))
         return kept

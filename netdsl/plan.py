@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, Help, Label, Repair, Stop, diagnose, nearest
-from netdsl.edits import meant, named
 from netdsl.elaborate import Elaborator
 from netdsl.options import Options, UsageError
 from netdsl.program import STATEMENTS, NetDef, Program
 from netdsl.record import Record
-from netdsl.source import Span
+from netdsl.source import Span, named
 from netdsl.values import Num, Poison, Scope, Value, free_names
 
 
@@ -112,6 +111,8 @@ class Planner(Elaborator):
             if name not in names or name in given:
                 has = f"it has {', '.join(names)}" if names else "it has none"
                 close = nearest(name, names) if name not in names else None
+                from netdsl.edits import meant
+
                 self.fail(
                     "E0204" if isinstance(arg, t.Keyword) else "E0203",
                     f"`{base.name}` has no parameter `{name}`"
@@ -213,6 +214,8 @@ class Planner(Elaborator):
             what = f"`{base}` has no element `{label.id}` to replace"
         has = ", ".join(f"`{name}`" for name in labels) or "no labels"
         if close:
+            from netdsl.edits import meant
+
             helps = [meant(close, named(statement.span))]
         self.fail("E0206", what, statement.span, helps=(*helps[:3], *([] if close else [f"`{base}` has {has}"])))
 

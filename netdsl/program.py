@@ -12,11 +12,10 @@ from pathlib import Path
 
 from netdsl import tree as t
 from netdsl.diagnostic import Diagnostic, Help, Label, Repair, diagnose, nearest
-from netdsl.edits import another_name, keep_one, lost_line, meant, named, renamed
 from netdsl.ops import BY_CALL, BY_SPELLING
 from netdsl.parse import parse
 from netdsl.record import Record
-from netdsl.source import Source, Span
+from netdsl.source import Source, Span, named
 from netdsl.values import FUNCTIONS, Function, Scope, Value
 
 RESERVED = {"C": "channels", "D": "depth", "H": "height", "W": "width"}
@@ -149,6 +148,8 @@ class Loader:
         source = line.span.source
         if source.line_column(line.span.start)[1] > source.line_column(block.span.start)[1]:
             message = f"this line is indented below `{block.name.id}`, but not part of it: it is on the main path"
+            from netdsl.edits import lost_line
+
             helps = lost_line(block, line)
             others = (Label(block.name.span, "the block ends on its own line"),)
             self.faults.append(diagnose("W0504", message, (line.span,), others=others, helps=helps))
@@ -161,11 +162,15 @@ class Loader:
         helps: tuple[Help, ...] = ("move it below the `net` line", several)
         before = [other for other in file.statements if other.span.end <= statement.span.start]
         if before and isinstance(before[-1], t.Block) and isinstance(statement, t.Element):
+            from netdsl.edits import lost_line
+
             helps = (helps[0], Repair(several, lost_line(before[-1], statement)[0].edits))
         self.faults.append(diagnose("E0213", message, (statement.span,), helps=helps))
 
     def renamed(self, title: str, name: Span) -> Help:
         """Another name, for the faults that are shown: finding one takes a look at the whole text."""
+        from netdsl.edits import renamed
+
         return renamed(title, name) if len(self.faults) < MAX_RENAMED else title
 
     def follow(self, statement: t.Import, importer: Source) -> Program | None:
@@ -221,6 +226,8 @@ class Loader:
         for param in params:
             if param.name in seen:
                 message, first = f"the parameter `{param.name}` stands twice", Label(seen[param.name], "first here")
+                from netdsl.edits import keep_one
+
                 helps = keep_one(seen[param.name], param.span)
                 self.faults.append(diagnose("E0205", message, (param.span,), others=(first,), helps=helps))
             seen.setdefault(param.name, param.span)
@@ -241,6 +248,8 @@ def may_name(name: t.Name, faults: list[Diagnostic], inside: bool = False) -> bo
         what = f"`{name.id}` is built in"
     else:
         return True
+    from netdsl.edits import another_name
+
     faults.append(
         diagnose(
             "E0208",
@@ -308,6 +317,8 @@ def unknown_name(expr: t.Name, scope: Scope) -> tuple[Help, ...]:
     close = nearest(name, [*scope.known(), *BY_SPELLING, *BUILTINS, *BY_CALL, *FUNCTIONS, *STATEMENTS])
     if close in BY_SPELLING and name.islower() and BY_SPELLING[close].flag == close.lower():
         close = close.lower()  # `CONV 16 rleu`: a flag
+    from netdsl.edits import meant
+
     return (
         (meant(close, expr.span),)
         if close

@@ -8,7 +8,6 @@ from netdsl import tree as t
 from netdsl.apply import MAX_STEPS, MAX_UNROLLED, Applier, Made, Runs
 from netdsl.build import Tensor
 from netdsl.diagnostic import Stop, diagnose
-from netdsl.edits import multiplied, rounded, strided
 from netdsl.evaluate import short, ungroup
 from netdsl.graph import Call, Repeat, Run
 from netdsl.size import Formula, trace_of
@@ -22,6 +21,8 @@ class Repeater(Applier):
     def run_repeat(self, expr: t.Product, scope: Scope, x: Tensor | None, end: Runs | None = None) -> Tensor:
         """`f * n`: n copies in sequence, each with weights of its own; `end` runs the last one, by itself."""
         if "/" in expr.ops:
+            from netdsl.edits import strided
+
             self.fail("E0210", "`/` divides numbers; a stride is written `CONV 64 /2`", expr.span, helps=strided(expr))
             return self.failed()
         n = Num(1)
@@ -34,6 +35,8 @@ class Repeater(Applier):
                 code = "E0308" if isinstance(value, Num) and not whole else "E0202"
                 shown = f"{value}" if isinstance(value, Num) else kind_of(value)
                 block = not isinstance(value, Num | Word)
+                from netdsl.edits import multiplied, rounded
+
                 helps = multiplied(expr) if block else (rounded(item.span) if whole else ())
                 message = f"a repeat needs a whole number, and `{short(item)}` is {shown}"
                 self.fail(code, message, item.span, helps=helps)

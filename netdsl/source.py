@@ -93,3 +93,9 @@ Origin = tuple[Span, ...]
 def place_of(origin: Origin) -> Span:
     """The innermost span that the user wrote; the outermost one where all of it is the prelude's."""
     return next((span for span in origin if span.source.own), origin[-1] if origin else Span.NOWHERE)
+
+
+def named(span: Span) -> Span:
+    """The name with which a piece of text begins: `stride` of `stride=2`."""
+    found = re.match(r"\w+", span.text)
+    return Span(span.source, span.start, span.start + (len(found[0]) if found else 0))
