@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 from commands import Run
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netdsl.comparison.chart import chart_of
@@ -20,6 +20,7 @@ from netdsl.comparison.labels import SMALL, Disc, place
 from netdsl.draw.formats import is_drawing
 from netdsl.net import load
 from netdsl.options import UsageError
+from tests.strategies import share
 
 ROOT = Path(__file__).resolve().parent.parent
 SVG = "{http://www.w3.org/2000/svg}"
@@ -35,8 +36,8 @@ def comparison(*names: str) -> Comparison:
 DISCS = st.builds(Disc, st.floats(0, 800), st.floats(0, 600), st.floats(2, 30), st.floats(10, 120), st.floats(8, 14))
 
 
-@settings(max_examples=60)
-@given(st.lists(DISCS, max_size=30))
+@share(40)
+@given(st.lists(DISCS, max_size=20))
 def test_names_cover_neither_each_other_nor_small_discs(discs: list[Disc]) -> None:
     found = place(discs, 800, 600)
     boxes = [(disc, box) for disc, box in zip(discs, found, strict=True) if box is not None]

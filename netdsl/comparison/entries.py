@@ -8,6 +8,7 @@ together, with their sizes in the table; 32 and 64 are not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from netdsl.analysis.depth import depth
 from netdsl.analysis.memory import Memory, memory
@@ -23,28 +24,52 @@ ALIKE = 1.5
 
 
 class Entry(Record):
-    """One network as it is compared.
+    """One network as it is compared. What it costs is computed when it is asked for.
 
     name        that of the net; where two have it, with their files
-    inputs      shapes without the batch; outputs those of inference
-    params      parameters that inference has
-    macs        multiply-accumulates for one sample; a formula where sizes are open
-    depth       layers with products of weights, on the longest path
-    field       receptive field of the last map, the larger of its axes; `all` where a place sees the whole input
-    memory      for one sample, in fp32; None where sizes are open
     published   the paper and its figures, where the network is a shipped one as it stands
     """
 
     name: str
     file: str
-    inputs: tuple[Shape, ...]
-    outputs: tuple[Shape, ...]
-    params: int
-    macs: Size
-    depth: int
-    field: int | str | None
-    memory: Memory | None
+    net: Net
     published: Published | None = None
+
+    @cached_property
+    def inputs(self) -> tuple[Shape, ...]:
+        """Shapes without the batch."""
+        return tuple(self.net.inputs.values())
+
+    @cached_property
+    def outputs(self) -> tuple[Shape, ...]:
+        """Those of inference."""
+        return tuple(self.net.outputs.values())
+
+    @cached_property
+    def params(self) -> int:
+        """Parameters that inference has."""
+        return self.net.params_inference
+
+    @cached_property
+    def macs(self) -> Size:
+        """Multiply-accumulates for one sample; a formula where sizes are open."""
+        return self.net.macs
+
+    @cached_property
+    def depth(self) -> int:
+        """Layers with products of weights, on the longest path."""
+        return depth(self.net.graph)
+
+    @cached_property
+    def field(self) -> int | str | None:
+        """Receptive field of the last map, the larger of its axes; `all` where a place sees the whole input."""
+        reaches = receptive_field(self.net)
+        return "all" if any(reach.whole for reach in reaches) else widest(reaches)
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """For one sample, in fp32; None where sizes are open."""
+        return None if self.is_open else memory(self.net)
 
     @property
     def accuracy(self) -> Accuracy | None:
@@ -116,33 +141,13 @@ class Comparison(Record):
 
 def compare(nets: Iterable[tuple[str, Net]]) -> Comparison:
     """The comparison of some networks, each with the file that it is of, as it is called."""
-    entries = _told_apart([entry_of(net, file) for file, net in nets])
+    entries = _told_apart([Entry(net.name, file, net, published_of(net)) for file, net in nets])
     groups = tuple(sorted(_grouped(entries), key=lambda group: -len(group.entries)))
     return Comparison(groups, tuple(_notes(groups)))
 
 
-def entry_of(net: Net, file: str) -> Entry:
-    return Entry(
-        net.name,
-        file,
-        tuple(net.inputs.values()),
-        tuple(net.outputs.values()),
-        net.params_inference,
-        net.macs,
-        depth(net.graph),
-        _field(net),
-        memory(net) if not any(map(symbols, _sizes(net.inputs.values()))) else None,
-        published_of(net),
-    )
-
-
 def _sizes(shapes: Iterable[Shape]) -> Iterable[Size]:
     return (size for shape in shapes for size in shape)
-
-
-def _field(net: Net) -> int | str | None:
-    reaches = receptive_field(net)
-    return "all" if any(reach.whole for reach in reaches) else widest(reaches)
 
 
 def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
