@@ -128,6 +128,15 @@ def test_a_page_has_its_proportions() -> None:
     assert 0.3 < wide.height / wide.width < 0.9
 
 
+def test_many_branches_stand_in_rows() -> None:
+    branches = " | ".join(
+        f"(CONV {i + 1} 3x3 -> RELU -> CONV {i + 2})" if i % 2 else f"CONV {i + 1}" for i in range(60)
+    )
+    drawn = picture(structure(netdsl.loads(f"input 3 x 32 x 32\n{branches}\nGAP -> FC 10")))
+    lies_well(drawn)
+    assert drawn.width < 1000 < drawn.height < 2000
+
+
 U_SHAPED = """input 3 x 32 x 32
 a = CONV 8
 b = POOL -> CONV 16 -> CONV 20

@@ -16,11 +16,13 @@ from netdsl.draw.pieces import (
     HEAD,
     INSET,
     MAX_LABEL,
+    MAX_ROW,
     MAX_TITLE,
     NOTE,
     OUT,
     PAD,
     RISE,
+    ROWS,
     STACK,
     TITLE,
     WIDE_GAP,
@@ -191,6 +193,9 @@ class Builder:
         piece = Piece()
         branches = [self.series(branch, depth, shape, True) for branch in parallel.branches]
         fork = 0.0 if all(_is_input(branch.items[0]) for branch in parallel.branches) else FORK
+        if fork and parallel.join is not None and sum(branch.width + ASIDE for branch in branches) > MAX_ROW:
+            if not any(0 in branch.breaks for branch in parallel.branches):
+                return self.in_rows(parallel, branches, self.box(parallel.join, depth))
         lefts, x = [], 0.0
         for branch in branches:
             lefts.append(x)
@@ -221,6 +226,46 @@ class Builder:
             piece.wires.append(Wire(points, "wire", True, out.source, parallel.join.id))
         piece.put(join, axis - join.axis, top)
         piece.width = max(piece.width, axis + join.width - join.axis)
+        piece.height, piece.exits = top + join.height, join.exits_at(axis - join.axis, top)
+        return piece
+
+    def in_rows(self, parallel: Parallel, branches: list[Piece], join: Piece) -> Piece:
+        """Many branches in rows: lines lead to them on the left, and from them to their join on the right."""
+        area = sum(branch.width + ASIDE for branch in branches) * (max(b.height for b in branches) + 2 * FORK)
+        room = max(*(branch.width for branch in branches), join.width, (ROWS * area) ** 0.5)
+        rows: list[list[int]] = [[]]
+        x, lefts = ASIDE, []
+        for i, branch in enumerate(branches):
+            if rows[-1] and x + branch.width > room:
+                rows.append([])
+                x = ASIDE
+            rows[-1].append(i)
+            lefts.append(x)
+            x += branch.width + ASIDE
+        right = max(left + branch.width for left, branch in zip(lefts, branches)) + ASIDE
+        piece = Piece()
+        piece.axis, piece.width = right / 2, right + 1.0
+        axis, top = piece.axis, 0.0
+        target = first_id(parallel.join) if parallel.join is not None else ""
+        ways: list[tuple[Exit, float]] = []
+        for n, row in enumerate(rows):
+            low = top + FORK + max(branches[i].height for i in row) + 8.0
+            for i in row:
+                branch, given, x = branches[i], parallel.branches[i], lefts[i] + branches[i].axis
+                across = ((axis, 0.0), (axis, 6.0), (0.0, 6.0), (0.0, top + 6.0), (x, top + 6.0), (x, top + FORK))
+                points = across if n else bent(axis, 0.0, x, FORK, 6.0)
+                piece.wires.append(Wire(points, "wire", True, "", first_id(given.items[0])))
+                if given.count > 1:
+                    piece.words.append(Words(x - 6, top + 14, f"× {given.count}", NOTE, "strong", "end"))
+                piece.put(branch, lefts[i], top + FORK)
+                ways += [(out, low) for out in branch.exits_at(lefts[i], top + FORK)]
+            top = low + 6.0
+        top += FORK - 6.0
+        for out, low in ways:
+            down = ((out.x, out.y), (out.x, low), (right, low), (right, top - 9.0), (axis, top - 9.0), (axis, top))
+            points = down if low < top - FORK else bent(out.x, out.y, axis, top, top - 9.0)
+            piece.wires.append(Wire(points, "wire", True, out.source, target))
+        piece.put(join, axis - join.axis, top)
         piece.height, piece.exits = top + join.height, join.exits_at(axis - join.axis, top)
         return piece
 

@@ -16,6 +16,10 @@ GAP, WIDE_GAP = 15.0, 25.0
 """Between boxes; where a shape is written, or a skip begins, there is more."""
 ASIDE = 16.0
 """Between branches."""
+MAX_ROW = 2000.0
+"""Branches that are wider together stand in rows."""
+ROWS = 0.7
+"""The proportion of such rows, width to height."""
 FORK = 17.0
 """Between the place where branches part and the first boxes on them."""
 LANE = 11.0
