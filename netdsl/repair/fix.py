@@ -11,7 +11,7 @@ from netdsl.options import Options
 from netdsl.program import Read
 from netdsl.record import Record
 from netdsl.repair import applied, repaired
-from netdsl.repair.propose import SHAPE_CODES
+from netdsl.repair.choose import SHAPE_CODES
 from netdsl.repair.verify import place_in
 from netdsl.source import Source
 
