@@ -229,6 +229,12 @@ def test_what_heals_all_faults_comes_first() -> None:
         assert not check_source(applied(source, fault.repairs[0].edits), no_files)[1]
 
 
+def test_what_repairs_more_of_the_network_comes_first() -> None:
+    """Behind 223 the pool does not divide; behind 227 the asserted shape alone is wrong."""
+    text = "input 3 x 224 x 224\nCONV 96 11x11 /4 valid relu -> MAXPOOL 3x3 /2\nCONV 8 : 8 x 26 x 26\nGAP -> FC 10\n"
+    assert repairs_of(text)[0][0] == "an input of 3 x 227 x 227 divides evenly"
+
+
 def test_independent_faults_stay() -> None:
     source = Source("x.net", f"{HEAD}CONV 63 : 64 x 32 x 32\nPOOL : 60 x 16 x 16\nCONV 9 : 8 x 16 x 16\n")
     _, faults = check_source(source, no_files)

@@ -30,13 +30,17 @@ MEETING = ("E0301", "E0302")
 
 
 class Left(NamedTuple):
-    """How many faults are left by a repair: those that it brings to light, and all."""
+    """How many faults are left by a repair: those that it brings to light, and all; the least is the best.
+
+    `nearest` is minus the place of the first that comes to light: what repairs more of the network shows later ones.
+    """
 
     revealed: int
     all: int
+    nearest: int
 
 
-NONE_LEFT = Left(0, 0)
+NONE_LEFT = Left(0, 0, 0)
 
 
 def lines_of(source: Source) -> int:
@@ -104,7 +108,8 @@ class Verifier:
         after = Counter(place for place, hidden in shown if not hidden or place[1:] == here[1:])
         if after - (self.before - Counter([here])):
             return None
-        return Left(sum(hidden for _, hidden in shown), len(shown))
+        revealed = [place for place, hidden in shown if hidden]
+        return Left(len(revealed), len(shown), -min((place[2] for place in revealed), default=0))
 
     def is_later(self, place: Place, fault: Place) -> bool:
         """Whether a fault of another kind, or in what was not read for this one, can only be seen once that is gone."""
