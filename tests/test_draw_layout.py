@@ -54,12 +54,19 @@ def inside(a: Box, b: Box) -> bool:
     return a[0] >= b[0] - SLACK and a[1] >= b[1] - SLACK and a[2] <= b[2] + SLACK and a[3] <= b[3] + SLACK
 
 
-def crosses(wire: Wire, box: Box) -> bool:
-    """Whether a line runs through a text."""
-    return any(
-        not apart((min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])), box)
+def segments(drawn: Picture) -> list[tuple[Box, Wire]]:
+    """The straight parts of all lines."""
+    return [
+        ((min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])), wire)
+        for wire in drawn.wires
         for a, b in pairwise(wire.points)
-    )
+    ]
+
+
+def crossed(box: Box, lines: list[tuple[Box, Wire]]) -> list[Wire]:
+    """The lines that run through it, deeper than a trifle."""
+    x0, y0, x1, y1 = box[0] + SLACK, box[1] + SLACK, box[2] - SLACK, box[3] - SLACK
+    return [wire for at, wire in lines if at[0] < x1 and at[2] > x0 and at[1] < y1 and at[3] > y0]
 
 
 def overlapping(boxes: list[tuple[Box, object]]) -> list[tuple[object, object]]:
@@ -83,18 +90,17 @@ def lies_well(drawn: Picture) -> None:
     for a, b in overlapping([(corners(shape), shape.path) for shape in drawn.shapes]):
         outer, inner = sorted((str(a), str(b)), key=len)
         assert inner.startswith(f"{outer}/") and inside(shapes[inner], shapes[outer]), (a, b)
+    lines = segments(drawn)
     for words in drawn.words:
         assert inside(extent(words), page), words
-        assert not any(crosses(wire, extent(words)) for wire in drawn.wires), words
+        assert not crossed(extent(words), lines), words
         if words.owner:
             assert inside(extent(words), shapes[words.owner]), words
     for shape in drawn.shapes:
         assert inside(corners(shape), page)
     for box, path in solid:
         inner = (box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1)
-        assert not [wire for wire in drawn.wires if path not in (wire.source, wire.target) and crosses(wire, inner)], (
-            path
-        )
+        assert not [wire for wire in crossed(inner, lines) if path not in (wire.source, wire.target)], path
     for wire in drawn.wires:
         assert all(inside((x, y, x, y), page) for x, y in wire.points)
         assert all(min(abs(a[0] - b[0]), abs(a[1] - b[1])) < SLACK for a, b in pairwise(wire.points)), wire
