@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.graph import Graph, Node, Repeat, parts
-from netdsl.ops import Join, Op
+from netdsl.graph import Graph, Node, parts
+from netdsl.ops import Op
 from netdsl.types import TensorType
+from netdsl.variables import Variables, is_loop
 from netdsl_torch.names import LOCALS, MODULE_NAMES, unique
 from netdsl_torch.rules import HELPERS, rule_of
 
@@ -15,7 +16,7 @@ Comment = Callable[[Node[TensorType]], str]
 
 
 class Forward:
-    """Writes the statements of one body. Mutable: it knows which variable holds which value, and who still needs it.
+    """Writes the statements of one body. Mutable: it knows how each value is written, as a variable or in place.
 
     `order` is that of execution: the nodes of inference, then those of training alone.
     """
@@ -24,56 +25,26 @@ class Forward:
         self, body: Body, comment: Comment, attributes: dict[str, str], order: list[int], taken: frozenset[str]
     ) -> None:
         self.body, self.comment, self.attributes = body, comment, attributes
-        self.reserved = LOCALS | MODULE_NAMES | HELPERS.keys() | taken
-        self.position = {i: at for at, i in enumerate(order)}
-        self.uses: dict[int, list[int]] = {}
-        for i in order:
-            for v in body.nodes[i].inputs:
-                self.uses.setdefault(v, []).append(i)
-        self.kept = {out.value for out in body.outputs}
-        self.reads = {v: [self.position[self.reader(i)] for i in uses] for v, uses in self.uses.items()}
-        self.met: dict[int, tuple[Node[TensorType], int] | None] = {}
-        self.text: dict[int, str] = {}
-        self.holder: dict[str, int] = {}
-        self.inputs: list[str] = []
-        for i, input in enumerate(body.inputs):
-            first = len(body.inputs) == 1 or (i == 0 and body.kind != "net")
-            name = "x" if first else unique(input.name, self.reserved | set(self.inputs))
-            self.inputs.append(name)
-            self.text[i] = name
-            self.holder[name] = i
-
-    def value(self, i: int) -> int:
-        return len(self.body.inputs) + i
-
-    def reader(self, i: int) -> int:
-        """The node in whose statement node `i` is computed: its own, or the one that it is written into."""
-        while self.is_inline(i):
-            i = self.uses[self.value(i)][0]
-        return i
+        reserved = LOCALS | MODULE_NAMES | HELPERS.keys() | taken
+        self.variables = Variables(body, order, lambda name, others: unique(name, reserved.union(others)))
+        self.inputs = self.variables.inputs
+        self.text: dict[int, str] = dict(self.variables.name)
 
     def module(self, node: Node[TensorType]) -> str:
         return f"self.{self.attributes[node.name]}"
-
-    def variable(self, name: str) -> str:
-        return unique(name, self.reserved)
 
     def lines(self, which: list[int]) -> list[str]:
         """The statements for the given nodes, in order."""
         out: list[str] = []
         for i in which:
-            node, v = self.body.nodes[i], self.value(i)
-            if isinstance(node.op, Repeat) and any(run.captured for run in parts(node.op)):
+            node, v = self.body.nodes[i], self.variables.value(i)
+            if is_loop(node):
                 out.extend(self.loop(i, node))
                 continue
-            expression = self.expression(node)
-            if self.is_inline(i):
-                self.text[v] = expression
-                continue
-            name = self.name_for(i)
-            self.text[v] = name
-            self.holder[name] = v
-            out.append(f"{name} = {expression}{self.comment(node)}")
+            self.text[v] = expression = self.expression(node)
+            if not self.variables.is_inline(i):
+                self.text[v] = name = self.variables.assign(i)
+                out.append(f"{name} = {expression}{self.comment(node)}")
         return out
 
     def expression(self, node: Node[TensorType]) -> str:
@@ -85,39 +56,12 @@ class Forward:
                 return rule.function(node.op, types, args)
         return f"{self.module(node)}({', '.join(args)})"
 
-    def is_inline(self, i: int) -> bool:
-        """Whether a value is written inside the next expression: one use, and the same element in the text."""
-        node, v = self.body.nodes[i], self.value(i)
-        uses = self.uses.get(v, [])
-        if v in self.kept or len(uses) != 1 or not isinstance(node.op, Op):
-            return False
-        user = self.body.nodes[uses[0]]
-        if not isinstance(user.op, Op) or len(user.inputs) > 1:
-            return False
-        return (bool(node.origin) and node.origin == user.origin) or self.flows(node, user)
-
-    def flows(self, node: Node[TensorType], user: Node[TensorType]) -> bool:
-        """Whether hands would write the two as one expression: `F.relu(y + x)`, `conv(F.relu(bn(x)))`."""
-        assert isinstance(node.op, Op)
-        assert isinstance(user.op, Op)
-        if user.op.slot == "activation":
-            return node.op.slot == "norm" or node.op.name == "add"
-        before = node.inputs[0] - len(self.body.inputs)
-        source = self.body.nodes[before].op if before >= 0 else None
-        apart = before >= 0 and self.body.nodes[before].origin != node.origin
-        normed = apart and isinstance(source, Op) and source.slot == "norm"
-        return normed and node.op.slot == "activation" and user.op.learns
-
     def loop(self, i: int, node: Node[TensorType]) -> list[str]:
         """A repeat whose steps take more than the running tensor."""
         runs = parts(node.op)
         source, rest = self.text[node.inputs[0]], [self.text[v] for v in node.inputs]
-        name = self.name_for(i)
-        if name in rest[1:]:  # every step needs it as it is
-            name = next(n for k in range(2, 100_000) if (n := f"x{k}") not in self.holder)
+        self.text[self.variables.value(i)] = name = self.variables.assign(i)
         out = [] if name == source else [f"{name} = {source}"]
-        self.text[self.value(i)] = name
-        self.holder[name] = self.value(i)
         module, comment = self.module(node), self.comment(node)
         if len({run.captured for run in runs}) == 1:
             taken = ", ".join([name, *(rest[k] for k in runs[0].captured)])
@@ -132,84 +76,3 @@ class Forward:
                 out.append(f"    {name} = step({taken}){comment}")
             at += run.count
         return out
-
-    # names
-
-    def name_for(self, i: int) -> str:
-        """The variable for a node's value: the one it replaces where that has served, else a telling new one."""
-        wanted, role = self.wanted(i)
-        if self.deserves(i):
-            return self.fresh(wanted, i)
-        node = self.body.nodes[i]
-        if len(node.inputs) > 1 and self.is_free("x", i):
-            return "x"  # branches have met: the main path goes on
-        for v in self.reachable(node):
-            name = self.text[v]
-            if self.holder.get(name) == v and not self.is_needed(v, i) and not (role and name == "x"):
-                return name
-        if role:
-            return self.fresh(wanted, i)
-        return "x" if self.is_free("x", i) else self.fresh(wanted if node.group else "y", i)
-
-    def reachable(self, node: Node[TensorType]) -> list[int]:
-        """The values of variables in the node's expression, the first argument first; the input `x` before others."""
-        found = []
-        stack = list(node.inputs[::-1])
-        while stack:
-            v = stack.pop()
-            if self.text[v] in self.holder:
-                found.append(v)
-            else:
-                stack.extend(self.body.nodes[v - len(self.body.inputs)].inputs[::-1])
-        return sorted(found, key=lambda v: v >= len(self.body.inputs) or self.text[v] != "x")
-
-    def deserves(self, i: int) -> bool:
-        """Whether the value has a label of the author's and is used again later."""
-        node = self.body.nodes[i]
-        return bool(node.group) and (
-            len(self.uses.get(self.value(i), [])) > 1
-            or (self.value(i) in self.kept and self.body.kind == "net" and len(self.body.outputs) > 1)
-        )
-
-    def is_needed(self, v: int, after: int) -> bool:
-        """Whether a value is used after node `after` has run."""
-        return v in self.kept or any(at > self.position[after] for at in self.reads.get(v, ()))
-
-    def wanted(self, i: int) -> tuple[str, bool]:
-        """A name by what becomes of the value, and whether that is a role: a branch, a column, a shortcut."""
-        node = self.body.nodes[i]
-        own = self.variable(node.group or node.name)
-        meeting = None if self.deserves(i) else self.meeting(i)
-        if meeting is None:
-            return own, False
-        user, k = meeting
-        if not isinstance(user.op, Join):
-            return own, False
-        if user.op.role:
-            return f"{user.op.role}{k + 1}", True
-        return "shortcut" if node.shortcut else user.op.roles[k] if user.op.roles else "y", True
-
-    def meeting(self, i: int) -> tuple[Node[TensorType], int] | None:
-        """The node in which a chain from node `i` on meets others, and as which of its inputs, if any."""
-        chain: list[int] = []
-        while i not in self.met:
-            uses = self.uses.get(self.value(i), [])
-            if len(uses) != 1 or self.value(i) in self.kept:
-                self.met[i] = None
-            elif len(self.body.nodes[uses[0]].inputs) > 1:
-                user = self.body.nodes[uses[0]]
-                self.met[i] = user, user.inputs.index(self.value(i))
-            else:
-                chain.append(i)
-                i = uses[0]
-        for earlier in chain:
-            self.met[earlier] = self.met[i]
-        return self.met[i]
-
-    def is_free(self, name: str, i: int) -> bool:
-        """Whether no value that is still needed stands in the variable."""
-        return name not in self.holder or not self.is_needed(self.holder[name], i)
-
-    def fresh(self, name: str, i: int) -> str:
-        """`name`, unless another value that is still needed stands in it."""
-        return next(n for k in range(1, 100_000) if self.is_free(n := name if k == 1 else f"{name}{k}", i))

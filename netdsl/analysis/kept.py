@@ -12,9 +12,11 @@ from functools import cached_property
 from netdsl.graph import Call, Graph, Node, Run, live, parts
 from netdsl.ops.base import Op
 from netdsl.ops.kept import NOTHING, More
+from netdsl.ops.strides import Strides, in_order
 from netdsl.record import Record
 from netdsl.size import Size, total
 from netdsl.types import TensorType
+from netdsl.variables import Variables
 
 
 class Setting(Record):
@@ -22,19 +24,22 @@ class Setting(Record):
 
     item    bytes of a value
     mask    bytes of one value of a dropout mask
+    cpu     bytes of a value that a CPU alone has
     """
 
     batch: int
     item: int
     mask: int = 1
+    cpu: int = 0
 
     def bytes(self, type: TensorType) -> Size:
         """Of a tensor for the whole batch."""
         return type.plain().elements * (self.batch * self.item)
 
     def more(self, more: More) -> Size:
-        each = {"value": self.item, "index": 8, "mask": self.mask, "statistic": max(4, self.item)}[more.kind]
-        return more.count * (each * (self.batch if more.batch else 1))
+        each = {"value": self.item, "index": 8, "mask": self.mask, "flag": 1, "cpu": self.cpu}
+        size = each.get(more.kind, max(4, self.item))
+        return more.count * (size * (self.batch if more.batch else 1))
 
 
 class Pieces:
@@ -44,10 +49,12 @@ class Pieces:
     inner      for a node that applies bodies, each run of it with the pieces of its body
     roots      for each value, the value whose memory it is: its own, or that of what it views
     size       for each value, the bytes of that memory
+    strides    for each value, how it lies in memory
     trained    for each value, whether a gradient of it is needed
     keeper     for each piece that is kept, the first node that does
     more       for each node, the bytes that it keeps beside inputs and output
     works      for each node, the bytes that it takes while it runs, beside its inputs and output
+    back       for each node, the bytes that its backward pass takes, beside the gradients of inputs and output
     learned    for each node, the bytes of its parameters that are trained
     """
 
@@ -57,10 +64,12 @@ class Pieces:
         self.inner: dict[int, list[tuple[Run[TensorType], Pieces]]] = {}
         self.roots: list[int] = [*range(first), *(-1,) * n]
         self.size: list[Size] = [0] * (first + n)
+        self.strides: list[Strides] = [*[in_order(input.type) for input in body.inputs], *((),) * n]
         self.trained: list[bool] = [*trained, *(False,) * n]
         self.keeper: dict[int, int] = {}
         self.more: list[Size] = [0] * n
         self.works: list[Size] = [0] * n
+        self.back: list[Size] = [0] * n
         self.learned: list[int] = [0] * n
 
     def keep(self, i: int, root: int) -> None:
@@ -93,37 +102,23 @@ class Pieces:
 
     @cached_property
     def held_until(self) -> dict[int, int]:
-        """The node after which each piece is given free: the last of the statement in which it is read last.
+        """The node after which each piece is given free; one that the caller still holds, beyond the end.
 
-        Elements that are written as one are one statement, `relu(bn(conv(x)))`, and so are a norm or a sum and the
-        activation after it: what a statement reads has a name, which holds it until the statement is done. Paths are
-        sequences of modules, which hold nothing but their input.
+        What is written inside an expression lives until its reader is done; what has a variable until another value
+        stands in it. Paths are sequences of modules, which hold nothing but their input.
         """
-        found = dict(self.last_use)
         if self.body.is_sequential:
-            return found
-        inner: set[int] = set()
-        end = list(range(len(self.body.nodes) + 1))
-        for i in reversed(self.which):
-            user = self.only_reader(i)
-            if user is not None and one_statement(self.body.nodes[i], self.body.nodes[user]):
-                end[i] = end[user]
-                inner.add(self.first + i)
-        return {root: i if root in inner else end[i] for root, i in found.items()}
-
-    def only_reader(self, i: int) -> int | None:
-        readers = self.readers.get(self.first + i, [])
-        return readers[0] if len(readers) == 1 else None
-
-    @cached_property
-    def readers(self) -> dict[int, list[int]]:
-        """The nodes that read each value, and one beyond the last for an output."""
-        found: dict[int, list[int]] = {}
+            return self.last_use
+        variables = Variables(self.body, self.which)
         for i in self.which:
-            for v in self.body.nodes[i].inputs:
-                found.setdefault(v, []).append(i)
-        for out in self.body.outputs:
-            found.setdefault(out.value, []).extend([len(self.body.nodes)] * 2)
+            if not variables.is_inline(i):
+                variables.assign(i)
+        found: dict[int, int] = {}
+        for i in self.which:
+            value = self.first + i
+            inline = value not in variables.name
+            until = variables.uses[value][0] if inline else variables.until.get(value, len(self.body.nodes))
+            found[self.roots[value]] = max(until, found.get(self.roots[value], 0))
         return found
 
     def kept_of(self, i: int, handed_on: bool) -> Size:
@@ -135,15 +130,6 @@ class Pieces:
     def is_kept(self, value: int, handed_on: bool) -> bool:
         root = self.roots[value]
         return root in self.keeper or (handed_on and root == self.out)
-
-
-def one_statement(node: Node[TensorType], reader: Node[TensorType]) -> bool:
-    """Whether what reads a value alone is written around what makes it."""
-    if not isinstance(node.op, Op) or not isinstance(reader.op, Op) or len(reader.inputs) > 1:
-        return False
-    if node.origin and node.origin == reader.origin:
-        return True
-    return reader.op.slot == "activation" and (node.op.slot == "norm" or node.op.name == "add")
 
 
 class Ledger:
@@ -177,17 +163,24 @@ class Ledger:
     def primitive(self, found: Pieces, i: int, node: Node[TensorType], op: Op, frozen: bool) -> None:
         value = found.first + i
         types = tuple([found.body.type_of(v).plain() for v in node.inputs])
-        found.roots[value] = found.roots[node.inputs[0]] if op.views(self.training) else value
+        first = node.inputs[0]
+        strides = op.strided(found.strides[first], types[0], node.type.plain())
+        found.roots[value] = found.roots[first] if op.views(self.training) and strides is not None else value
+        found.strides[value] = in_order(node.type) if strides is None else strides
         found.size[value] = self.setting.bytes(node.type)
         learned = 0 if frozen else op.params(types)
         found.learned[i] = learned * self.setting.item
         found.trained[value] = bool(learned) or any(found.trained[v] for v in node.inputs)
         kept = op.keeps(types, node.type.plain()) if found.trained[value] and self.training else NOTHING
         for k in kept.inputs:
-            found.keep(i, found.roots[node.inputs[k]])
+            others = [found.trained[v] for at, v in enumerate(node.inputs) if at != k]
+            if (op.serves != "others" or any(others)) and not (op.serves == "weights" and frozen):
+                found.keep(i, found.roots[node.inputs[k]])
         if kept.output:
             found.keep(i, found.roots[value])
-        found.works[i] = op.works(types, node.type.plain()) * (self.setting.batch * self.setting.item)
+        if found.trained[value] and not (op.serves == "weights" and frozen):
+            found.back[i] = total([self.setting.more(more) for more in op.works_back(types, node.type.plain())])
+        found.works[i] = total([self.setting.more(more) for more in op.works(types, node.type.plain())])
         found.more[i] = total([self.setting.more(more) for more in kept.more])
 
     def applied(self, found: Pieces, i: int, node: Node[TensorType], frozen: bool) -> None:
@@ -249,5 +242,6 @@ class Chain:
         found, value = self.found, self.found.first + self.i
         found.roots[value] = value if self.root is None else self.root
         found.size[value], found.trained[value] = self.size, self.trained
+        found.strides[value] = in_order(found.body.nodes[self.i].type)
         if self.root is None and self.kept:
             found.keep(self.i, value)

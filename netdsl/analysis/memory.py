@@ -5,8 +5,8 @@
                  gradients take at any moment of the backward pass
 
 What is modelled is what the PyTorch module of a network does. Elements run in the order of the text. A tensor lives
-from the element that makes it to the end of the statement that reads it last (`Pieces.held_until`), and what a block is
-given lives until the block is done. Nothing is computed in place; flattening, reshaping, slices and crops are views; a
+until its variable gets another value, or the function returns (`Pieces.held_until`), and what a block is given lives
+until the block is done. Nothing is computed in place; flattening, reshaping, slices and crops are views; a
 concatenation is a copy; dropout does nothing in inference. Training keeps what autograd keeps (`Op.keeps`): each piece
 of memory once, until the backward pass of the first element that keeps it. Gradients of activations live from the last
 reader's backward pass to the maker's; those of parameters from theirs on. Not in it: the workspace of libraries, memory
@@ -15,6 +15,7 @@ that an allocator holds back, and the CUDA context.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from netdsl.analysis.kept import Ledger, Pieces, Setting
@@ -23,7 +24,7 @@ from netdsl.graph import Graph, Node, fold, live, total_of
 from netdsl.ops.base import Op
 from netdsl.options import UsageError, need_known
 from netdsl.record import Record
-from netdsl.size import Size
+from netdsl.size import Size, total
 from netdsl.types import TensorType
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Memory(Record):
     @property
     def training(self) -> int:
         """The peak of a step of training."""
-        return self.parameters + self.buffers + self.inputs + self.state + max(self.backward, self.gradients)
+        most = max(self.activations, self.backward, self.gradients)
+        return self.parameters + self.buffers + self.inputs + self.state + most
 
 
 def memory(net: Net, batch: int = 1, dtype: str = "fp32", optimiser: str = "sgd", on_cpu: bool = False) -> Memory:
@@ -109,7 +111,7 @@ def setting_of(batch: int, dtype: str, on_cpu: bool = False) -> Setting:
     need_known("type", dtype, TYPES, " to hold tensors")
     if batch < 1:
         raise UsageError(f"a batch has at least one sample, not {batch}")
-    return Setting(batch, BYTES[dtype], BYTES[dtype] if on_cpu else 1)
+    return Setting(batch, BYTES[dtype], *((BYTES[dtype],) * 2 if on_cpu else (1, 0)))
 
 
 def number(size: Size) -> int:
@@ -183,34 +185,114 @@ def backward(found: Pieces, top: bool = False) -> Size:
 
     Without what is the caller's: its inputs and output, and their gradients. With `top`, the output is the body's own.
     """
-    n = len(found.body.nodes)
-    own = [v for v in set(found.roots) if found.made(v) and (top or v != found.out)]
-    change = [0] * (n + 2)  # what is there during the backward pass of node j, as differences
-    for v in own:
-        size, made, last = number(found.size[v]), v - found.first, min(found.last_use.get(v, n), n)
-        kept = v in found.keeper
-        if kept:
-            change[found.keeper[v]] += size
-        elif last == n:
-            change[made] += size  # an output is held by the caller
-        if found.trained[v]:
-            change[made] += size
-            change[last + 1] -= size
-    most = here = before = 0
-    learned = sum(found.learned)
-    for j in range(n):
-        here += change[j]
-        learned -= found.learned[j]
-        most = max(most, here + before + number(back_of(found, j)) + learned)
-        before += number(found.more[j])
+    gradients, kept = Gradients(found, top), kept_at(found, top)
+    before, learned, most = number(total(found.more)), 0, 0
+    for j in reversed(range(len(found.body.nodes))):
+        before -= number(found.more[j])
+        learned += found.learned[j]
+        there = learned - found.learned[j] if j in found.inner else learned  # inside, gradients come one by one
+        most = max(most, kept[j] + before + there + gradients.of(j) + number(back_of(found, j)))
+        value = found.first + j
+        made = number(found.size[value]) if found.roots[value] == value else 0
+        most = max(most, kept[j] + before + made + number(found.works[j]))  # when its forward pass ran
+        added = gradients.added()
+        if j:
+            most = max(most, kept[j - 1] + before + learned + added)
     return most
+
+
+def kept_at(found: Pieces, top: bool) -> list[int]:
+    """The bytes of kept pieces that are there during the backward pass of each node."""
+    n = len(found.body.nodes)
+    change = [0] * (n + 1)
+    outputs = {found.roots[out.value] for out in found.body.outputs} if top else set()
+    for root in outputs | found.keeper.keys():
+        if found.made(root) and (top or root != found.out):
+            change[0 if root in outputs else found.keeper[root]] += number(found.size[root])
+    return list(accumulate(change))
+
+
+class Gradients:
+    """The gradients of activations that are there, from the last node of a body to the first.
+
+    A sum hands the gradient of its output on to its inputs; a view, too, where it shows all of its input. Where a
+    second gradient of a value comes, the sum of both is a third tensor. Those of inputs are the caller's. Mutable.
+    """
+
+    def __init__(self, found: Pieces, top: bool) -> None:
+        self.found = found
+        self.now = 0
+        self.sizes: list[int] = []
+        self.holders: list[int] = []
+        self.at: dict[int, int] = {}
+        """The tensor of each value's gradient."""
+        self.given: list[tuple[int, int]] = []
+        for out in found.body.outputs:
+            if found.trained[out.value]:
+                self.at[out.value] = self.new(self.bytes(out.value) if top else 0)
+
+    def bytes(self, value: int) -> int:
+        """A view of a part has a gradient of its own size."""
+        found = self.found
+        if not found.made(found.roots[value]):
+            return 0
+        if value == found.roots[value]:
+            return number(found.size[value])
+        root = found.body.type_of(found.roots[value]).plain().elements
+        part = found.body.type_of(value).plain().elements
+        return number(found.size[found.roots[value]]) * number(part) // max(1, number(root))
+
+    def new(self, size: int) -> int:
+        self.sizes.append(size)
+        self.holders.append(1)
+        self.now += size
+        return len(self.sizes) - 1
+
+    def release(self, tensor: int) -> None:
+        self.holders[tensor] -= 1
+        if not self.holders[tensor]:
+            self.now -= self.sizes[tensor]
+
+    def of(self, j: int) -> int:
+        """The bytes that are there when node j is done: gradients of its output and inputs, and all others."""
+        found, node = self.found, self.found.body.nodes[j]
+        self.given = []
+        value = found.first + j
+        mine = self.at.pop(value, None)
+        if mine is None:
+            return self.now
+        for v in node.inputs:
+            if not found.trained[v]:
+                continue
+            if isinstance(node.op, Op) and node.op.hands_on(node.type.plain(), found.body.type_of(v).plain()):
+                self.holders[mine] += 1
+                self.given.append((v, mine))
+            else:
+                self.given.append((v, self.new(self.bytes(v))))
+        there = self.now
+        self.release(mine)
+        return there
+
+    def added(self) -> int:
+        """The bytes that are there at most while these gradients are added to those that came before."""
+        most = self.now
+        for v, tensor in self.given:
+            if v in self.at:
+                one = self.new(self.bytes(v))
+                most = max(most, self.now)
+                self.release(tensor)
+                self.release(self.at[v])
+                tensor = one
+            self.at[v] = tensor
+        return most
 
 
 def back_of(found: Pieces, j: int) -> Size:
     """What one node keeps for itself, and what its backward pass takes; of a repeat, when its last step begins."""
     if j not in found.inner:
-        return found.more[j] + found.learned[j]
+        return found.more[j] + found.back[j]
     _, last = found.inner[j][-1]
     steps = sum(run.count for run, _ in found.inner[j])
-    between = last.size[0] if steps > 1 and last.trained[0] else 0
+    given = found.trained[found.body.nodes[j].inputs[0]]  # its gradient comes when that between the steps has gone
+    between = last.size[0] if steps > 1 and last.trained[0] and not given else 0
     return found.more[j] - last.inside + backward(last) + between

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels
-from netdsl.ops.kept import INPUT, OUTPUT, Kept
+from netdsl.ops.kept import INPUT, OUTPUT, Kept, More
 from netdsl.ops.sight import Sight, mixed_channels
 from netdsl.prove import Prover
 from netdsl.types import TensorType
@@ -85,6 +85,10 @@ class PReLU(Activation):
 
     def weights(self, inputs: tuple[TensorType, ...]) -> tuple[Weight, ...]:
         return (Weight("weight", (self.slopes(inputs),)),)
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """The products that are summed for each slope."""
+        return (More(output.elements),)
 
     def describe(self) -> str:
         return "shared" if self.shared else ""

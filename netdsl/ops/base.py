@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from netdsl.ops.kept import Kept
+from netdsl.ops.kept import Kept, More
 from netdsl.ops.sight import UNSURE, Sight, each_place
+from netdsl.ops.strides import Strides, alike, in_order
 from netdsl.ops.worked import Worked, by_axis, equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.record import Record
@@ -90,6 +91,8 @@ class Op(Record):
     """Arguments for an example in the reference, where something has to be given and is not one number."""
     example_input: ClassVar[str] = ""
     """The input of that example, where it cannot be an image."""
+    serves: ClassVar[str] = ""
+    """For which gradients alone inputs are kept: `weights`, those of its weights; `others`, those of other inputs."""
     linear: ClassVar[bool] = False
     """Whether it is a linear function of its inputs, as far as a chain of such ops collapses into one layer."""
 
@@ -127,9 +130,24 @@ class Op(Record):
         """What training keeps for the backward pass: by default all inputs and the output."""
         return Kept(tuple(range(len(inputs))), output=True)
 
-    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
-        """Values for one sample that it needs while it runs, beside inputs and output."""
-        return 0
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        """How the output of a view lies in memory, the batch first; None where values have to be moved: a copy.
+
+        What is not a view lies in order, but for what says so itself. `strides` are those of the first input.
+        """
+        return in_order(output)
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """What it makes in inference beside its output, at one time: copies, partial sums, statistics."""
+        return ()
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """What its backward pass makes beside the gradients of its inputs, at one time."""
+        return ()
+
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        """Whether the gradient of an input is that of the output, seen in another way: it takes no memory."""
+        return self.views(training=True) and output.elements == input.elements
 
     def views(self, training: bool) -> bool:
         """Whether the output is the first input, seen in another way: it takes no memory."""
@@ -194,6 +212,9 @@ class Elementwise(Op):
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         return inputs[0]
+
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return alike(strides, x)
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (each_place(output),)

@@ -19,7 +19,7 @@ from netdsl.ops.base import (
     written,
 )
 from netdsl.ops.initial import BIAS_INIT, INIT_ON_MAPS, check_bilinear
-from netdsl.ops.kept import INPUT, Kept
+from netdsl.ops.kept import INPUT, Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, sliding
 from netdsl.ops.window import PAD_AFTER, PAD_BEFORE, Window, padded, resolved_padding
 from netdsl.ops.worked import product
@@ -157,6 +157,9 @@ class Conv(Window):
         if all(before == after for before, after in self.padding):
             return INPUT
         return Kept(more=(padded(inputs[0], self.padding),))
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        return self.keeps(inputs, output).more
 
     def describe(self) -> str:
         words = [written(self.kernel)]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Extent, Op, axis_index, divisible_by, fits, need_spatial, per_axis, starts
 from netdsl.ops.kept import INPUT, NOTHING, Kept
 from netdsl.ops.sight import Sight, Spread, Taps, cut, each_place
+from netdsl.ops.strides import Strides, viewed
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Formula, Size, floor_div
@@ -64,6 +65,9 @@ class Crop(Op):
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return NOTHING
+
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return strides
 
     def views(self, training: bool) -> bool:
         return True
@@ -276,6 +280,9 @@ class Slice(Op):
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return NOTHING
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return strides
+
     def views(self, training: bool) -> bool:
         return True
 
@@ -437,6 +444,9 @@ class Reshape(Op):
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return NOTHING
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return viewed(strides, x, output)
+
     def views(self, training: bool) -> bool:
         return True
 
@@ -501,6 +511,9 @@ class Transpose(Op):
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return NOTHING
+
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return (strides[0], *[strides[axis + 1] for axis in self.order])
 
     def views(self, training: bool) -> bool:
         return True

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Op, axis_index, brief, counted_axes, fits, need_share, per_axis, starts
 from netdsl.ops.kept import NOTHING, Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sees, Sight, Taps, cut, each_place, resized
+from netdsl.ops.strides import Strides
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size, floor_div
 from netdsl.types import TensorType
@@ -61,26 +62,42 @@ class Alike(Join):
         return first
 
 
-class Add(Alike):
+class Sum(Alike):
+    """Sums and products, one after the other: `(a + b) + c`."""
+
+    divides: ClassVar[bool] = False
+    """Whether the sum is divided then."""
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """What comes before the last."""
+        return (More(output.elements),) if self.divides or len(inputs) > 2 else ()
+
+
+class Add(Sum):
     """y = Σ x_i, all of one shape."""
 
     name: ClassVar[str] = "add"
     call: ClassVar[str] = "add"
     linear: ClassVar[bool] = True
 
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        return True
 
-class Mean(Alike):
+
+class Mean(Sum):
     """y = 1/n Σ x_i, all of one shape."""
 
     name: ClassVar[str] = "mean"
     call: ClassVar[str] = "mean"
+    divides: ClassVar[bool] = True
     role: ClassVar[str] = "column"
     linear: ClassVar[bool] = True
 
 
-class Product(Alike):
+class Product(Sum):
     """y = Π x_i, element by element, all of one shape."""
 
+    serves: ClassVar[str] = "others"
     name: ClassVar[str] = "product"
     call: ClassVar[str] = "product"
     role: ClassVar[str] = "factor"
@@ -90,7 +107,7 @@ class Product(Alike):
         return Kept(tuple(range(len(inputs))), more=(More(output.elements),) * (len(inputs) - 2))
 
 
-class FractalJoin(Alike):
+class FractalJoin(Sum):
     """y = 1/n Σ x_i, and drop-path in training (Larsson et al. 2016, eq. 3 and section 3.1).
 
     In half of the mini-batches each input is dropped with probability `drop`, but never all of them; the mean is that
@@ -100,6 +117,7 @@ class FractalJoin(Alike):
 
     name: ClassVar[str] = "join"
     call: ClassVar[str] = "join"
+    divides: ClassVar[bool] = True
     merges: ClassVar[bool] = True
     role: ClassVar[str] = "column"
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -126,6 +144,7 @@ class Gate(Join):
     each axis the size of x or 1.
     """
 
+    serves: ClassVar[str] = "others"
     name: ClassVar[str] = "gate"
     call: ClassVar[str] = "gate"
     alone: ClassVar[bool] = True
@@ -153,6 +172,10 @@ class Gate(Join):
         x, gate = inputs
         return (each_place(x), tuple([EVERYTHING if n == 1 else Taps(axis) for axis, n in enumerate(gate.shape)]))
 
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """The products that are summed for the gate."""
+        return (More(output.elements),)
+
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return Kept((0, 1))
 
@@ -169,6 +192,9 @@ class Concat(Join):
     )
 
     axis: str = "C"
+
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        return True
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         first = inputs[0]
@@ -245,6 +271,9 @@ class CropTo(Join):
         x, like = inputs
         middle = tuple([floor_div(size - kept, 2) for size, kept in zip(x.spatial, like.spatial)])
         return ((Taps(0), *cut(self.offset or middle)), None)
+
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return strides
 
     def views(self, training: bool) -> bool:
         return True

@@ -14,7 +14,7 @@ class More(Record):
 
     count    values: for one sample, or for the whole batch where `batch` is false
     kind     `value`, of the type of the activations; `index`, 8 bytes each; `mask`, a byte each on a GPU and a
-             value on a CPU; `statistic`, 4 bytes
+             value on a CPU; `flag`, a byte; `cpu`, a value on a CPU alone; `statistic`, 4 bytes
     """
 
     count: Size

@@ -10,6 +10,7 @@ from netdsl.ops.convolution import BIAS
 from netdsl.ops.initial import BIAS_INIT, INIT
 from netdsl.ops.kept import INPUT, NOTHING, Kept
 from netdsl.ops.sight import Sight, Spread, all_of, each_place
+from netdsl.ops.strides import Strides, viewed
 from netdsl.ops.worked import equation, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
@@ -62,6 +63,9 @@ class Flatten(Op):
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return NOTHING
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return viewed(strides, x, output)
+
     def views(self, training: bool) -> bool:
         return True
 
@@ -72,6 +76,7 @@ class Flatten(Op):
 class Linear(Op):
     """y = W x + b, W: out_features x in_features. A tensor with more than one axis is flattened first."""
 
+    serves: ClassVar[str] = "weights"
     name: ClassVar[str] = "linear"
     stem: ClassVar[str] = "fc"
     linear: ClassVar[bool] = True

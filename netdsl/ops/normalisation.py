@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Elementwise, Op, Weight, known_channels, nearest_divisors, need_spatial
 from netdsl.ops.kept import Kept, More
 from netdsl.ops.sight import EVERYTHING, UNSURE, Sight, Taps, all_of, each_place, mixed_channels, whole
+from netdsl.ops.strides import Strides, features_last
 from netdsl.prove import Prover, ShapeFault
 from netdsl.size import Size
 from netdsl.types import TensorType
@@ -95,6 +96,9 @@ class Affine(Elementwise):
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return Kept((0,), more=(More(2 * self.means(output), "statistic"),))
 
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        return self.keeps(inputs, output).more
+
     def means(self, x: TensorType) -> Size:
         """How many means there are for one sample."""
         raise NotImplementedError
@@ -118,6 +122,9 @@ class LayerNorm(Affine):
 
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (mixed_channels(output),)
+
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return features_last(output)
 
     def means(self, x: TensorType) -> Size:
         return TensorType((1, *x.spatial)).elements
@@ -242,6 +249,10 @@ class LRN(Elementwise):
         padded = TensorType((output.channels + self.n - 1, *output.spatial)).elements
         return Kept((0,), more=(More(padded), More(output.elements), More(output.elements)))
 
-    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
         """The sums, and twice their power before it is done."""
-        return 2 * output.elements
+        return (More(2 * output.elements),)
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """Quotients, their negative and their product with the gradient."""
+        return (More(3 * output.elements),)

@@ -82,6 +82,9 @@ class Pool(Window):
         copies = () if even else (padded(inputs[0], self.padding),)
         return Kept((0,) if even else (), more=(*copies, *self.keeps_more(output)))
 
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        return self.keeps(inputs, output).more
+
     def keeps_more(self, output: TensorType) -> tuple[More, ...]:
         return ()
 
@@ -169,6 +172,10 @@ class GlobalMaxPool(GlobalPool):
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return Kept((0,), output=True)
 
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """Where the largest values are, how many, and the shares of the gradient."""
+        return (More(inputs[0].elements, "flag"), More(output.elements, "index"), More(output.elements))
+
 
 class AdaptivePool(Op):
     """C x H x W → C x n x m, whatever H and W are."""
@@ -248,7 +255,7 @@ class AdaptiveAvgPool(AdaptivePool):
     spellings: ClassVar[tuple[str, ...]] = ("ADAPTIVE_AVGPOOL", "ADAPTIVE_AVG_POOL")
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
-        return INPUT
+        return INPUT if any(size != 1 for size in output.spatial) else NOTHING  # then it is a mean
 
 
 class AdaptiveMaxPool(AdaptivePool):
@@ -259,3 +266,6 @@ class AdaptiveMaxPool(AdaptivePool):
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return Kept((0,), more=(More(output.elements, "index"),))
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        return self.keeps(inputs, output).more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Op, need_share, need_spatial
-from netdsl.ops.kept import Kept, More
+from netdsl.ops.kept import NOTHING, Kept, More
 from netdsl.types import TensorType
 
 HALF = Argument("p", "positional", "number", 0.5, scales=True, doc="the share that is dropped, 0.5 by default")
@@ -39,10 +39,10 @@ class Dropout(Regularisation):
     p: float = 0.5
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
-        return Kept(more=(More(output.elements, "mask"),))
+        return Kept(more=(More(output.elements, "mask"),)) if self.p else NOTHING
 
     def views(self, training: bool) -> bool:
-        return not training
+        return not training or not self.p
 
 
 class SpatialDropout(Regularisation):
@@ -63,10 +63,10 @@ class SpatialDropout(Regularisation):
         return super().build(given, x)
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
-        return Kept(more=(More(output.channels),))
+        return Kept(more=(More(output.channels),)) if self.p else NOTHING
 
     def views(self, training: bool) -> bool:
-        return not training
+        return not training or not self.p
 
 
 class StochasticDepth(Regularisation):

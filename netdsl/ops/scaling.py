@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from netdsl.ops.base import Argument, Elementwise, Weight, known_channels
-from netdsl.ops.kept import INPUT, NOTHING, Kept
+from netdsl.ops.kept import INPUT, NOTHING, Kept, More
 from netdsl.prove import Prover
 from netdsl.types import TensorType
 
@@ -32,6 +32,7 @@ class Scale(Elementwise):
 class LayerScale(Elementwise):
     """y[c] = γ[c]·x[c], γ learned (Touvron et al. 2021, "Going deeper with image transformers", eq. 4)."""
 
+    serves: ClassVar[str] = "weights"
     name: ClassVar[str] = "layer_scale"
     linear: ClassVar[bool] = True
     spellings: ClassVar[tuple[str, ...]] = ("LAYER_SCALE",)
@@ -50,6 +51,10 @@ class LayerScale(Elementwise):
 
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return INPUT
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """The products that are summed for each channel."""
+        return (More(output.elements),)
 
     def describe(self) -> str:
         return f"{self.initial:g}"

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from netdsl.ops.base import Argument, Op, Weight, divisible_by, known_channels, need_share
 from netdsl.ops.kept import NOTHING, Kept, More
 from netdsl.ops.sight import Sight, Taps, all_of, each_place
+from netdsl.ops.strides import Strides, features_last, in_order
 from netdsl.ops.worked import factor, product
 from netdsl.prove import Prover, ShapeFault, known
 from netdsl.size import Size
@@ -52,6 +53,10 @@ class Recurrent(Op):
     gates: ClassVar[int]
     kept: ClassVar[int]
     """Values that training keeps for each feature of the state and each step."""
+    kept_once: ClassVar[int] = 0
+    """Values that it keeps for each feature of the state beside them."""
+    kept_on_cpu: ClassVar[int] = 0
+    """Values that a CPU keeps for each feature of the state and each step beyond those."""
     example: ClassVar[str] = "64"
     example_input: ClassVar[str] = "16 x 32"
     arguments: ClassVar[tuple[Argument, ...]] = (
@@ -166,15 +171,37 @@ class Recurrent(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (all_of(inputs[0]),)
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return in_order(output) if self.last else features_last(output)
+
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
-        """The input of each layer, and what its gates and states were at each step. Libraries keep somewhat more."""
-        (x,) = inputs
-        steps, features = x.spatial[0], known_channels(self.spellings[0], x)
-        total: Size = 0
-        for _ in range(self.layers):
-            total = total + steps * (features + self.directions * self.hidden * self.kept)
-            features = self.directions * self.hidden
-        return Kept(more=(More(total),))
+        """The input of each layer, what its gates and states were at each step, and the masks of dropout."""
+        steps, features = inputs[0].spatial[0], known_channels(self.spellings[0], inputs[0])
+        above = (self.layers - 1) * self.directions * self.hidden
+        each = self.layers * self.directions * self.hidden
+        masks = (More(steps * above, "mask"),) if self.dropout else ()
+        states = More(each * (steps * self.kept + self.kept_once))
+        more = More(each * steps * self.kept_on_cpu, "cpu")
+        return Kept(more=(More(steps * (self.reads * features + above)), states, more, *masks))
+
+    @property
+    def reads(self) -> int:
+        """How often the input is copied: for each direction."""
+        return self.directions
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """Step by step on a CPU: the products of all inputs without and with biases; or the states, and their stack."""
+        each = inputs[0].spatial[0] * self.hidden
+        if self.bidirectional:
+            most = 2 * self.gates + 5
+        else:
+            most = max(2 * self.gates, self.gates + 2 + (self.layers > 1))
+        start = (self.layers * self.directions + (self.layers > 1)) * self.hidden
+        return (More(most * each - output.elements + start, "cpu"),)
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """The gradient of one matrix for each step, and their sum, twice, before other weights have theirs."""
+        return (More(3 * self.gates * self.hidden**2 - self.params(inputs), "cpu", batch=False),)
 
     def describe(self) -> str:
         words = [f"x{self.layers}"] if self.layers > 1 else []
@@ -189,6 +216,7 @@ class RNN(Recurrent):
     spellings: ClassVar[tuple[str, ...]] = ("RNN",)
     gates: ClassVar[int] = 1
     kept: ClassVar[int] = 1
+    kept_once: ClassVar[int] = 1
     arguments: ClassVar[tuple[Argument, ...]] = (
         *Recurrent.arguments,
         Argument("activation", "word", default="tanh", words=("tanh", "relu"), doc="of the state"),
@@ -225,6 +253,25 @@ class LSTM(Recurrent):
     spellings: ClassVar[tuple[str, ...]] = ("LSTM",)
     gates: ClassVar[int] = 4
     kept: ClassVar[int] = 7
+    kept_once: ClassVar[int] = 4
+    kept_on_cpu: ClassVar[int] = 10
+
+    @property
+    def reads(self) -> int:
+        return 1
+
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """On a CPU, where oneDNN does it: the input once more, what each layer starts from, and its states."""
+        each = inputs[0].spatial[0] * self.hidden * self.directions
+        layers = 1 + (self.layers > 1) + self.bidirectional
+        starts = 4 * self.layers * self.directions * self.hidden
+        return (More(inputs[0].elements + starts + layers * each - output.elements, "cpu"),)
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """Each layer by itself: the gradients of those below come later."""
+        features = known_channels("LSTM", inputs[0]) if self.layers == 1 else self.directions * self.hidden
+        last = self.gates * self.hidden * (features + self.hidden + 2 * self.bias)
+        return (More(last - self.params(inputs), "cpu", batch=False),)
 
 
 class Attention(Op):
@@ -308,17 +355,29 @@ class Attention(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return (all_of(inputs[0]),)
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return features_last(output)
+
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         """The input once more, step by step; Q, K and V; a sum for each step and head; what the heads give."""
         (x,) = inputs
         steps = x.spatial[0]
-        return Kept(
-            more=(More(x.elements), More(3 * x.elements), More(steps * self.heads, "statistic"), More(x.elements))
-        )
+        sums = More(steps * self.heads, "statistic")
+        if self.dropout:  # which a CPU does on all products
+            sums = More(3 * steps * steps * self.heads + 2 * x.elements, "cpu")
+        return Kept(more=(More(x.elements), More(3 * x.elements), sums, More(x.elements)))
 
-    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> Size:
+    def works(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
         """The input once more, Q, K and V, and what the heads give."""
-        return 5 * output.elements
+        steps = inputs[0].spatial[0]
+        masks = (More(steps * steps, "flag", batch=False), More(steps * steps, batch=False)) if self.causal else ()
+        return (More(5 * output.elements), *masks)
+
+    def works_back(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[More, ...]:
+        """Gradients of Q, K and V, each in a tensor for all three, before their weights have theirs."""
+        later = sum(weight.size for weight in self.weights(inputs) if weight.name.startswith("in_proj"))
+        sums = More(0 if self.dropout else -inputs[0].spatial[0] * self.heads, "statistic")
+        return (More(4 * output.elements), sums, More(-later, batch=False))
 
     def describe(self) -> str:
         return f"{self.heads} heads" + (" causal" if self.causal else "")
@@ -363,6 +422,9 @@ class Embedding(Op):
     def sees(self, inputs: tuple[TensorType, ...], output: TensorType) -> tuple[Sight, ...]:
         return ((Taps(1),),)
 
+    def strided(self, strides: Strides, x: TensorType, output: TensorType) -> Strides | None:
+        return features_last(output)
+
     def keeps(self, inputs: tuple[TensorType, ...], output: TensorType) -> Kept:
         return Kept(more=(More(inputs[0].elements, "index"),))
 
@@ -391,6 +453,9 @@ class Tokens(Op):
     def build(cls, given: dict[str, Any], x: TensorType) -> Op:
         need_sequence("TOKENS", x)
         return cls(given["n"])
+
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        return True
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         (x,) = inputs
@@ -440,6 +505,9 @@ class Positions(Op):
             raise ShapeFault("E0307", message, f"input is {x}", helps=helps)
         return cls()
 
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        return True
+
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         self.sizes(inputs[0])
         return inputs[0]
@@ -468,6 +536,9 @@ class SinusoidalPositions(Op):
 
     name: ClassVar[str] = "sinusoidal_positions"
     linear: ClassVar[bool] = True
+
+    def hands_on(self, output: TensorType, input: TensorType) -> bool:
+        return True
 
     def infer(self, inputs: tuple[TensorType, ...], prove: Prover) -> TensorType:
         known_channels("POSITIONS", inputs[0])
