@@ -142,7 +142,11 @@ def strided(expr: t.Product) -> tuple[Help, ...]:
 
 
 def in_parentheses(expr: t.Sum) -> Repair:
-    """`SCALE -1`, read as a difference."""
+    """`SCALE -1`, read as a difference; `FC-4096`, as the tables of papers have it."""
+    first, second = expr.items[0], expr.items[1]
+    if isinstance(first, t.Name) and expr.span.text == f"{first.id}-{second.span.text}":
+        text = f"{first.id} {second.span.text}"
+        return Repair.of(f"`{expr.span.text}` is written `{text}`", (expr.span, text))
     at = expr.span.source.text.find("-", expr.items[0].span.end)
     number = Span(expr.span.source, at, expr.items[1].span.end)
     return Repair.of("a negative number stands in parentheses: `SCALE (-1)`", (number, f"({number.text})"))

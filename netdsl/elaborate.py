@@ -17,7 +17,7 @@ from netdsl.evaluate import counted, short
 from netdsl.joins import Joiner, matching
 from netdsl.ops import BY_SPELLING, Add, Concat, Op
 from netdsl.prove import ShapeFault
-from netdsl.repair.formula import padding_for, worked
+from netdsl.repair.formula import worked
 from netdsl.size import complexity
 from netdsl.source import Span
 from netdsl.types import TensorType
@@ -262,13 +262,12 @@ class Elaborator(Joiner):
             wanted = TensorType(
                 tuple(s if n is None or not isinstance(n.value, int) else n.value for n, s in zip(sizes, actual.shape))
             )
-            helps = padding_for(out, wanted) if len(sizes) == actual.rank else []
             notes = [*worked(out, wanted), *filter(None, [limit])]
             return ShapeFault(
                 "E0305",
                 f"the shape is {actual}, not {claimed}",
                 notes=tuple(notes),
-                helps=(*helps, f"if the shape is right, write `: {actual}`"),
+                helps=(f"if the shape is right, write `: {actual}`",),
             )
 
         if len(sizes) != actual.rank:

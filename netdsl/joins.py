@@ -14,7 +14,7 @@ from netdsl.ops import Add, Conv, Join, MaxPool, Op, PadChannels
 from netdsl.ops.join import JoinFault
 from netdsl.program import MATCHES
 from netdsl.prove import ShapeFault
-from netdsl.repair.formula import padding_for, worked
+from netdsl.repair.formula import worked
 from netdsl.repeat import Repeater
 from netdsl.size import Formula, Traced, TracedFloat, ceil_div, symbols, trace_of
 from netdsl.source import Span
@@ -289,17 +289,16 @@ class Joiner(Repeater):
     def join_fault(
         self, kind: type[Join], fault: JoinFault, items: tuple[t.Expr, ...], tensors: list[Tensor], x: Tensor | None
     ) -> None:
-        """What was not alike, and the window that would make it so: one of a branch, not what came before the join."""
+        """What was not alike, and the window that made it so: one of a branch, not what came before the join."""
         i, j = fault.pair
         a, b = tensors[i].type, tensors[j].type
         assert isinstance(a, TensorType)
         assert isinstance(b, TensorType)
         first, second = (items[i], items[j]) if len(items) == len(tensors) else (items[0], items[-1])
-        formulas, pads = worked(tensors[j], a, x), padding_for(tensors[j], a, x)
-        earlier = padding_for(tensors[i], b, x)
-        if not pads and (earlier or not formulas):  # the first is the one to change
-            formulas = [f"`{short(first)}` has {formula}" for formula in worked(tensors[i], b, x)]
-            pads = [f"{pad} in `{short(first)}`" for pad in earlier]
+        formulas = worked(tensors[j], a, x)
+        before = x.type.spatial if x is not None and isinstance(x.type, TensorType) else None
+        if not formulas or (b.spatial == before != a.spatial):  # the first is the one that changed
+            formulas = [f"`{short(first)}` has {row}" for row in worked(tensors[i], b, x)] or formulas
         self.fail(
             fault.code,
             fault.message,
@@ -307,7 +306,7 @@ class Joiner(Repeater):
             str(b),
             others=(Label(first.span, str(a)),),
             notes=[*formulas, *fault.notes],
-            helps=[*fault.helps, *pads, *_match_help(kind, a, b)],
+            helps=[*fault.helps, *_match_help(kind, a, b)],
         )
 
 

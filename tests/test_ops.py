@@ -361,10 +361,9 @@ def test_the_repairs_of_a_window_that_does_not_fit_are_the_least_that_work() -> 
 
 
 @given(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2), st.integers(4, 9), st.integers(1, 9), st.booleans())
-def test_the_padding_that_gives_the_asserted_size(
+def test_an_asserted_size_that_is_not_there_is_worked(
     kernel: int, stride: int, pad: int, size: int, goal: int, relu: bool
 ) -> None:
-    """It is offered just when there is one, the least, and the size it is for."""
     assume(size + 2 * pad >= kernel)
     line = f"CONV 4 k={kernel} /{stride} pad {{}} floor{' relu -> BN' if relu else ''} : 4 x {goal}"
     out = (size + 2 * pad - kernel) // stride + 1
@@ -375,40 +374,31 @@ def test_the_padding_that_gives_the_asserted_size(
     code, message, notes, helps = fault(line.format(pad), start)
     assert (code, message) == ("E0305", f"the shape is 4 x {out}, not 4 x {goal}")
     assert notes == (f"W = {arithmetic(size, kernel, (pad, pad), stride, 'floor')}",)
-    right = [
-        p
-        for p in range(kernel)
-        if divides(size, kernel, p, stride) and count(size, kernel, (p, p), stride, "floor") == goal
-    ]
-    offer = f"`pad {right[0]}` {'keeps' if goal == size else 'gives'} {goal}" if right else ""
-    assert helps == (*filter(None, [offer]), f"if the shape is right, write `: 4 x {out}`")
-    for p in right[:1]:
-        assert layer(line.format(p), start).type.shape == (4, goal)
+    assert helps == (f"if the shape is right, write `: 4 x {out}`",)
 
 
 @pytest.mark.parametrize(
-    ("line", "start", "notes", "helps"),
+    ("line", "start", "notes"),
     [
-        ("CONV 4 5x5 /2 valid : 4 x 5 x 5", "4 x 9 x 9", ["H = W = (9 - 5 + 2*0)/2 + 1 = 3"], ["`pad 2` gives 5"]),
-        ("CONV 4 5x5 valid : 4 x 9 x 8", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"], ["`pad 2` keeps 9 x 8"]),
-        ("CONV 4 5x5 valid : 4 x 9 x 9", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"], []),
-        ("CONV 4 5x5 same : 4 x 9 x 5", "4 x 9 x 9", ["W = (9 - 5 + 2*2)/1 + 1 = 9"], []),
+        ("CONV 4 5x5 /2 valid : 4 x 5 x 5", "4 x 9 x 9", ["H = W = (9 - 5 + 2*0)/2 + 1 = 3"]),
+        ("CONV 4 5x5 valid : 4 x 9 x 8", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"]),
+        ("CONV 4 5x5 valid : 4 x 9 x 9", "4 x 9 x 8", ["H = (9 - 5 + 2*0)/1 + 1 = 5", "W = (8 - 5 + 2*0)/1 + 1 = 4"]),
+        ("CONV 4 5x5 same : 4 x 9 x 5", "4 x 9 x 9", ["W = (9 - 5 + 2*2)/1 + 1 = 9"]),
         # the last window that changed the size, else the last of all
-        ("CONV 4 3x3 valid -> CONV 4 1x1 -> RELU : 4 x 9 x 9", "4 x 9 x 9", ["H = W = (9 - 3 + 2*0)/1 + 1 = 7"], ["`pad 1` keeps 9"]),
-        ("CONV 4 -> CONV 4 1x1 : 4 x 8 x 8", "4 x 9 x 9", ["H = W = (9 - 1 + 2*0)/1 + 1 = 9"], []),
-        ("CONV 4 3x3 valid -> UPSAMPLE -> RELU : 4 x 9 x 9", "4 x 9 x 9", [], []),
-        ("RELU : 4 x 8 x 8", "4 x 9 x 9", [], []),
-        ("(CONV 4 valid + CONV 4 valid) : 4 x 9 x 9", "4 x 9 x 9", [], []),
-        ("GAP : 4 x 9 x 9", "4 x 9 x 9", [], []),
+        ("CONV 4 3x3 valid -> CONV 4 1x1 -> RELU : 4 x 9 x 9", "4 x 9 x 9", ["H = W = (9 - 3 + 2*0)/1 + 1 = 7"]),
+        ("CONV 4 -> CONV 4 1x1 : 4 x 8 x 8", "4 x 9 x 9", ["H = W = (9 - 1 + 2*0)/1 + 1 = 9"]),
+        ("CONV 4 3x3 valid -> UPSAMPLE -> RELU : 4 x 9 x 9", "4 x 9 x 9", []),
+        ("RELU : 4 x 8 x 8", "4 x 9 x 9", []),
+        ("(CONV 4 valid + CONV 4 valid) : 4 x 9 x 9", "4 x 9 x 9", []),
+        ("GAP : 4 x 9 x 9", "4 x 9 x 9", []),
         # channels alone
-        ("CONV 4 3x3 : 5 x 9 x 9", "4 x 9 x 9", [], []),
+        ("CONV 4 3x3 : 5 x 9 x 9", "4 x 9 x 9", []),
     ],
 )  # fmt: skip
-def test_which_window_is_told_of(line: str, start: str, notes: list[str], helps: list[str]) -> None:
-    code, _, found, offered = fault(line, start)
+def test_which_window_is_told_of(line: str, start: str, notes: list[str]) -> None:
+    code, _, found, _ = fault(line, start)
     assert code == "E0305"
     assert [note for note in found if " = " in note] == notes
-    assert [help for help in offered if help.startswith("`pad")] == helps
 
 
 def test_a_pool_that_does_not_fit_may_take_everything() -> None:
@@ -703,19 +693,19 @@ MATCH = "`match` as the shortcut projects where shapes differ: `f + match`"
 @pytest.mark.parametrize(
     ("line", "notes", "helps"),
     [
-        ("identity + CONV 4 k=5", (SECOND,), ("`pad 2` keeps 28",)),
-        ("CONV 4 k=5 + identity", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
-        ("CONV 4 k=5 + RELU", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
-        ("CONV 4 k=5 | CONV 4 3x3 same", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
-        ("CONV 4 3x3 same | CONV 4 k=5", (SECOND,), ("`pad 2` keeps 28",)),
-        ("mean(CONV 4 k=5, RELU, TANH)", (FIRST,), ("`pad 2` keeps 28 in `CONV 4 k=5`",)),
+        ("identity + CONV 4 k=5", (SECOND,), ()),
+        ("CONV 4 k=5 + identity", (FIRST,), ()),
+        ("CONV 4 k=5 + RELU", (FIRST,), ()),
+        ("CONV 4 k=5 | CONV 4 3x3 same", (FIRST,), ()),
+        ("CONV 4 3x3 same | CONV 4 k=5", (SECOND,), ()),
+        ("mean(CONV 4 k=5, RELU, TANH)", (FIRST,), ()),
         ("CONV 4 1x1 /2 floor + RELU", ("`CONV 4 1x1 /2 floor` has H = W = floor((28 - 1 + 2*0)/2) + 1 = 14",), (MATCH,)),
         ("RELU + CONV 4 1x1 /2 floor", ("H = W = floor((28 - 1 + 2*0)/2) + 1 = 14",), (MATCH,)),
         ("RELU + GAP", (), ()),
         ("CONV 5 1x1 + identity", (), (MATCH,)),
     ],
 )  # fmt: skip
-def test_the_branch_that_can_be_mended_is_mended(line: str, notes: tuple[str, ...], helps: tuple[str, ...]) -> None:
+def test_the_branch_that_changed_is_worked(line: str, notes: tuple[str, ...], helps: tuple[str, ...]) -> None:
     """Whichever comes first; what stands before the branches is none of them."""
     _, _, said, told = fault(f"default CONV valid\nCONV 4 3x3\n{line}", "3 x 30 x 30")
     assert (said, tuple(h for h in told if line[:4] == "CONV" or h != MATCH or MATCH in helps)) == (notes, helps)

@@ -149,6 +149,7 @@ def test_the_original_is_among_the_repairs_as_a_rule() -> None:
         ("CROP 40", "`CROP 32` makes it fit", "CROP 32"),
         ("POOL 2x1 /2x1 -> CROP 16x33", "`16x32` makes it fit", "POOL 2x1 /2x1 -> CROP 16x32"),
         ("CONVV 8 rleu", "did you mean `CONV`?", "CONV 8 rleu"),
+        ("CONV 8 relu\nFC-10", "`FC-10` is written `FC 10`", "FC 10"),
         ("CONV 8 rleu", "did you mean `relu`?", "CONV 8 relu"),
         ("SLICE 0 5", "`SLICE 0 3` makes it fit", "SLICE 0 3"),
         ("RESHAPE 3 x 512", "`6 x 512` fits", "RESHAPE 6 x 512"),
@@ -206,6 +207,22 @@ BEHIND = "CONV 8 1x1 | CONV 8 5x5 valid | CONV 8 7x7 valid"
 )
 def test_what_a_fault_hides_does_not_hinder_its_repair(body: str, title: str, line: str) -> None:
     assert (title, line) in repairs_of(f"{HEAD}{body}\nGAP -> FC 10\n")
+
+
+def test_other_ways_stay_beside_repairs_and_numbers_do_not() -> None:
+    with pytest.raises(SpecError) as caught:
+        loads(f"{HEAD}MAXPOOL 40x40")
+    (fault,) = caught.value.diagnostics
+    assert len(fault.repairs) == MOST
+    assert fault.helps == ("`GMP` pools over whatever size there is",)
+
+
+def test_what_repairs_two_faults_is_drawn_once() -> None:
+    with pytest.raises(SpecError) as caught:
+        loads(f"{HEAD}CONV 8 5x5 valid : 8 x 32 x 32\nCONV 8 : 8 x 32 x 32\n")
+    said = str(caught.value)
+    assert said.count("`pad 2` in `CONV 8 5x5 valid` on line 3 gives 8 x 32 x 32 (as above)") == 1
+    assert said.count("3 | CONV 8 5x5 pad 2") == 1
 
 
 def test_a_repair_that_breaks_what_was_well_is_none() -> None:

@@ -227,11 +227,14 @@ def per_axis(value: Extent, rank: int, what: str) -> tuple[int, ...]:
     if len(value) == rank:
         return value
     written = "x".join(map(str, value))
+    helps = (f"write one number for each of H and W: `{'x'.join(map(str, value[:1] * rank))}`",) if rank else ()
+    if (len(value), rank) == (2, 3):
+        helps = ("an image is C x H x W: the batch axis is never written", *helps)
     raise ShapeFault(
         "E0307",
         f"{what} {written} has {counted_axes(len(value))}, the input has {rank}",
         f"{what} {written}",
-        helps=(f"write one number for each of H and W: `{'x'.join(map(str, value[:1] * rank))}`",) if rank else (),
+        helps=helps,
     )
 
 

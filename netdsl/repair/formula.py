@@ -1,10 +1,10 @@
-"""What would make it fit?  The worked formula behind a size, and the padding that gives another."""
+"""Which window gave this size?  The worked formula behind it."""
 
 from __future__ import annotations
 
 from netdsl.build import Tensor
 from netdsl.ops.base import Op
-from netdsl.ops.window import Window, arithmetic, count, divides
+from netdsl.ops.window import Window, arithmetic
 from netdsl.types import TensorType
 
 
@@ -44,23 +44,3 @@ def worked(tensor: Tensor, wanted: TensorType, start: Tensor | None = None) -> l
             text = arithmetic(source.spatial[i], op.reach(i), op.padding[i], op.stride[i], op.rounding)
             rows.setdefault(text, []).append(axis)
     return [f"{' = '.join(axes)} = {text}" for text, axes in rows.items()]
-
-
-def padding_for(tensor: Tensor, wanted: TensorType, start: Tensor | None = None) -> list[str]:
-    """`pad 2` keeps 28: the padding of the last window with which every axis comes out as wanted, if there is one."""
-    found = last_window(tensor, start)
-    if found is None or not isinstance(tensor.type, TensorType) or wanted.rank != tensor.type.rank:
-        return []
-    op, source = found
-    pads = set()
-    for i, (size, goal) in enumerate(zip(source.spatial, wanted.spatial)):
-        if not isinstance(size, int) or not isinstance(goal, int):
-            return []
-        reach, stride = op.reach(i), op.stride[i]
-        fits = (p for p in range(reach) if divides(size, reach, p, stride))
-        right = (p for p in fits if count(size, reach, (p, p), stride, "exact") == goal)
-        pads.add(next(right, None))
-    if len(pads) != 1 or None in pads or tensor.type.spatial == wanted.spatial:
-        return []
-    verb = "keeps" if wanted.spatial == source.spatial else "gives"
-    return [f"`pad {pads.pop()}` {verb} {' x '.join(map(str, dict.fromkeys(wanted.spatial)))}"]

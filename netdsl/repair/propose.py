@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -58,8 +59,7 @@ def with_repairs(
             ideas = [_as_candidate(idea, number) for number, idea in enumerate(own)]
             repairs = accepted(fault, [*ideas, *solved], verifier, sure)
             if repairs and not (sure and (verifier.spent or len(ideas) + len(solved) > MAX_TRIED)):
-                helps = _beside(fault) if solved else fault.helps
-                fault = fault.replace(repairs=repairs, helps=helps)
+                fault = fault.replace(repairs=repairs, helps=_beside(fault, repairs) if solved else fault.helps)
         done.append(fault)
     return done
 
@@ -80,9 +80,11 @@ def _as_candidate(idea: Repair, number: int) -> Candidate:
     return Candidate(number * 1e-6, idea.title, idea.edits, idea.title)
 
 
-def _beside(fault: Diagnostic) -> tuple[str, ...]:
-    """The helps that are shown beside repairs: those that are no edits themselves."""
-    return tuple(h for h in fault.helps if fault.code in ("E0301", "E0302") and not h.startswith("`"))
+def _beside(fault: Diagnostic, repairs: tuple[Repair, ...]) -> tuple[str, ...]:
+    """The helps that are shown beside repairs: other ways. Numbers, and the words for a remainder, are solved."""
+    solved = re.compile({"E0301": "(?!)", "E0302": "(?!)", "E0303": ""}.get(fault.code, r"\d"))
+    told = [help for help in fault.helps if not solved.search(help)]
+    return tuple(help for help in told if not any(help.startswith(repair.title) for repair in repairs))
 
 
 class Finder:
