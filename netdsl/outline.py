@@ -184,7 +184,7 @@ class Row(Record):
             return kind if self.count == 1 else f"{kind} * {self.count}"
         op = self.node.op
         if isinstance(op, Op):
-            return f"{op.name} {op.details()}".strip()
+            return f"{op.name} {op.details(weights=False)}".strip()
         if isinstance(op, Call) and op.body.kind == "path":
             return path_of(op.body)
         text = " ".join(self.node.origin[0].text.split()) if self.node.origin else op.name

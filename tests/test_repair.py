@@ -140,6 +140,8 @@ def test_the_original_is_among_the_repairs_as_a_rule() -> None:
         ("CONV 8 /2 | conv3-8", "`/1` in `CONV 8 /2` keeps 32 x 32", "CONV 8 /1 | conv3-8"),
         ("(CONV 8 -> CONV 7) + CONV 8", "`CONV 8` makes both 8 x 32 x 32", "(CONV 8 -> CONV 8) + CONV 8"),
         ("CONV 64\nidentity + CONV 32", "`CONV 64` makes both 64 x 32 x 32", "identity + CONV 64"),
+        ("let c = 8\nresidual(CONV c valid -> CONV c)", "`same` keeps 32 x 32", "residual(CONV c same -> CONV c)"),
+        ("let c = 8\nresidual(CONV c valid -> CONV c)", "`pad 2` gives 32 x 32", "-> CONV c pad 2)"),
         ("gate(GAP -> FC 16 -> FC 4)", "`FC 3` makes both 3 x 32 x 32", "gate(GAP -> FC 16 -> FC 3)"),
         ("CONV 8 3x3 /2 valid", "`floor` drops the last rows", "CONV 8 3x3 /2 floor"),
         ("MAXPOOL 3x3 /2", "`ceil` keeps a partial window", "MAXPOOL 3x3 /2 ceil"),

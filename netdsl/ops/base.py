@@ -23,6 +23,8 @@ from netdsl.types import TensorType
 
 REQUIRED: Any = "required"
 Extent = int | tuple[int, ...]
+STARTS = ("init", "bias_init")
+"""The attributes that say from what weights start."""
 
 
 class Argument(Record):
@@ -157,12 +159,17 @@ class Op(Record):
         """The attributes that matter most in a few words, for drawings."""
         return ""
 
-    def details(self) -> str:
-        """`describe`, and all else that is not as by default, for tables: `x2 bilinear align_corners`."""
+    def details(self, weights: bool = True) -> str:
+        """`describe`, and all else that is not as by default: `x2 bilinear align_corners`.
+
+        weights    also from what weights start, which tables have no room for
+        """
         said = self.describe()
         words = [said] if said else []
         for name, default in self.optional.items():
             value = getattr(self, name)
+            if name in STARTS and not weights:
+                continue
             if value != default and self.replace(**{name: default}).describe() == said:
                 words.append(self.worded(name, value))
         return " ".join(words)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from netdsl import tree as t
+from netdsl.bind import NO_FLAG
 from netdsl.diagnostic import Edit
-from netdsl.ops import Op
+from netdsl.ops import BY_FLAG, Op
 from netdsl.ops.base import Argument
 from netdsl.prove import Prover, ShapeFault
 from netdsl.record import Record
@@ -216,9 +217,14 @@ def said_of(application: Application) -> dict[str, Span]:
             and not any(arg.id in a.aliases for a in application.op.arguments)
         ):
             before = arg
-        elif not isinstance(arg, t.Name):
+        elif not isinstance(arg, t.Name) or not is_word(arg.id):
             found.setdefault(forms.get("positional") or forms.get("extent", ""), arg.span)
     return found
+
+
+def is_word(name: str) -> bool:
+    """Whether a name among bare arguments says what follows the op (`bn`, `linear`), and is no number's name."""
+    return name in BY_FLAG or name in NO_FLAG
 
 
 ORDER = ("out_channels", "kernel", "size", "stride", "dilation", "pad", "padding", "rounding")

@@ -19,7 +19,7 @@ from netdsl.bind import Bound
 from netdsl.build import Builder, Tensor
 from netdsl.diagnostic import Diagnostic, Stop
 from netdsl.network import Network
-from netdsl.ops import Join, Op
+from netdsl.ops import Concat, Join, Op
 from netdsl.ops.join import JoinFault
 from netdsl.ops.window import Window, count
 from netdsl.options import Options
@@ -302,6 +302,15 @@ class Watcher(Network):
         before, self.now = self.now, Meeting(kind, items, types)
         super().join_fault(kind, fault, items, tensors, x)
         self.now = before
+
+    def match(self, x: Tensor, target: Tensor, word: str, span: Span, mark: int) -> Tensor:
+        """What `match` cannot bring together are two branches of other heights and widths."""
+        before = self.now
+        if isinstance(x.type, TensorType) and isinstance(target.type, TensorType):
+            self.now = Meeting(Concat, (), (x.type, target.type))
+        out = super().match(x, target, word, span, mark)
+        self.now = before
+        return out
 
     def run_assertion(self, expr: t.Assertion, scope: Scope, x: Tensor | None, end: Any = None) -> Tensor:
         before = self.now
