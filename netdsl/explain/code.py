@@ -79,10 +79,12 @@ def _block(found: re.Match[str]) -> tuple[dict[str, str], str]:
 
 
 def said(example: Example) -> list[Diagnostic]:
-    """What netdsl says about an example, now: errors and warnings."""
+    """What netdsl says about an example, now: errors and warnings, with repairs."""
+    from netdsl.repair import repaired
+
     try:
         source = decoded(example.text.encode(example.encoding), NAME)
     except Unreadable as error:
         return [error.diagnostic]
-    options = options_of(example.input or None, {})
-    return check_source(source, TextReader(NAME, dict(example.files)), options)[1]
+    options, read = options_of(example.input or None, {}), TextReader(NAME, dict(example.files))
+    return repaired(check_source(source, read, options)[1], source, read, options)
