@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from netdsl.analysis.cost import Cost, cost
@@ -52,8 +52,9 @@ class Net:
     is also what a notebook shows of it (docs/python.md).
     """
 
-    def __init__(self, checked: Checked) -> None:
-        self._checked = checked
+    def __init__(self, checked: Checked, mended: Callable[[], Sequence[Diagnostic]] | None = None) -> None:
+        """`mended` gives the warnings with repairs, which are looked for once somebody looks at the warnings."""
+        self._checked, self._mended = checked, mended
         self.graph: Graph[TensorType] = checked.graph
         self.name: str = checked.graph.name
 
@@ -76,9 +77,9 @@ class Net:
         """The names of the net's own parameters: what `load(…, classes=10)` takes."""
         return tuple(self._checked.elaborated.values)
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        return self._checked.warnings
+        return self._checked.warnings if self._mended is None else tuple(self._mended())
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -336,9 +337,8 @@ def checked_net(source: Source, read: Any, input: Sizes | None, net: str | None,
     checked, faults = check_source(source, read, options, net)
     if checked is None:
         raise SpecError(faults, lambda: repaired(faults, source, read, options, net))
-    if any(warning.ideas for warning in checked.warnings):
-        checked = checked.replace(warnings=tuple(repaired(checked.warnings, source, read, options, net)))
-    return Net(checked)
+    mended = partial(repaired, checked.warnings, source, read, options, net)
+    return Net(checked, mended if any(warning.ideas for warning in checked.warnings) else None)
 
 
 def compile(

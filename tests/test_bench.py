@@ -103,7 +103,7 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **named)
 
     monkeypatch.setattr("builtins.__import__", missing)
-    with pytest.raises(UsageError, match=r"needs PyTorch: `pip install netdsl\[torch\]`"):
+    with pytest.raises(UsageError, match=r'needs PyTorch: `pip install "netdsl\[torch\]"`'):
         question.device_called("auto")
 
 

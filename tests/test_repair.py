@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import netdsl
 from netdsl.diagnostic import Diagnostic, Edit, SpecError
 from netdsl.driver import check_source
 from netdsl.files import no_files
@@ -275,6 +276,14 @@ def test_imported_files_are_never_edited(tmp_path: Path) -> None:
     assert fault.repairs
     for repair in fault.repairs:
         assert all(edit.span.source.name.endswith("main.net") for edit in repair.edits)
+
+
+def test_an_input_that_the_caller_gives_is_not_taken_away() -> None:
+    text = "input a = 3 x H x H\ninput b = 4 x H x H\nc = b -> CONV 4\noutput c\n"
+    assert [r.title for w in netdsl.loads(text).warnings for r in w.repairs]
+    given = netdsl.loads(text, input={"a": (3, 8, 8), "b": (4, 8, 8)})
+    assert given.warnings
+    assert not [r for w in given.warnings for r in w.repairs]
 
 
 def test_options_are_respected() -> None:

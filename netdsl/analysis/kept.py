@@ -56,6 +56,8 @@ class Pieces:
     works      for each node, the bytes that it takes while it runs, beside its inputs and output
     back       for each node, the bytes that its backward pass takes, beside the gradients of inputs and output
     learned    for each node, the bytes of its parameters that are trained
+
+    peak, peak_back    what memory.py found of its forward and backward pass, once it was asked
     """
 
     def __init__(self, body: Graph[TensorType], trained: tuple[bool, ...], which: tuple[int, ...]) -> None:
@@ -71,6 +73,8 @@ class Pieces:
         self.works: list[Size] = [0] * n
         self.back: list[Size] = [0] * n
         self.learned: list[int] = [0] * n
+        self.peak: int | None = None
+        self.peak_back: int | None = None
 
     def keep(self, i: int, root: int) -> None:
         self.keeper.setdefault(root, i)

@@ -140,8 +140,14 @@ def held(graph: Graph[TensorType], item: int) -> tuple[int, int]:
     return weights(buffer=False), weights(buffer=True)
 
 
-def running(found: Pieces) -> Size:
-    """The most that the tensors of a body take at any moment, without its inputs."""
+def running(found: Pieces) -> int:
+    """The most that the tensors of a body take at any moment, without its inputs: once for each body."""
+    if found.peak is None:
+        found.peak = running_once(found)
+    return found.peak
+
+
+def running_once(found: Pieces) -> int:
     now: int = 0
     most: int = 0
     freed: dict[int, list[int]] = {}
@@ -295,4 +301,6 @@ def back_of(found: Pieces, j: int) -> Size:
     steps = sum(run.count for run, _ in found.inner[j])
     given = found.trained[found.body.nodes[j].inputs[0]]  # its gradient comes when that between the steps has gone
     between = last.size[0] if steps > 1 and last.trained[0] and not given else 0
-    return found.more[j] - last.inside + backward(last) + between
+    if last.peak_back is None:
+        last.peak_back = number(backward(last))
+    return found.more[j] - last.inside + last.peak_back + between

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from netdsl.diagnostic import Diagnostic, Edit
 from netdsl.driver import check_source
-from netdsl.options import Options
+from netdsl.options import Options, UsageError
 from netdsl.parse import MAX_ERRORS
 from netdsl.program import Read
 from netdsl.repair import applied
@@ -74,7 +74,7 @@ class Verifier:
         """How far the text was read: behind so many faults of syntax, there may be more."""
         self.cost = max(50, cost if cost is not None else lines_of(source))
         self.left = budget
-        self.tried: dict[object, list[tuple[Place, bool]]] = {}
+        self.tried: dict[object, list[tuple[Place, bool]] | None] = {}
         """By the edits: which faults there are then, and of which nothing could be said before."""
 
     @property
@@ -99,17 +99,26 @@ class Verifier:
                 return None
             self.left -= self.cost
             text = applied(self.source, edits).replace(tried=True)
-            _, faults = check_source(text, self.read, self.options, self.net)
-            self.tried[key] = [
-                (place_in(d, text, edits), self.was_hidden(d, text, edits)) for d in faults if d.code not in SEEN_LATE
-            ]
+            self.tried[key] = self.faults_of(text, edits)
+        faults = self.tried[key]
+        if faults is None:
+            return None
         here = place_in(fault)
-        shown = [(place, hidden) for place, hidden in self.tried[key] if not self.is_later(place, here)]
+        shown = [(place, hidden) for place, hidden in faults if not self.is_later(place, here)]
         after = Counter(place for place, hidden in shown if not hidden or place[1:] == here[1:])
         if after - (self.before - Counter([here])):
             return None
         revealed = [place for place, hidden in shown if hidden]
         return Left(len(revealed), len(shown), -min((place[2] for place in revealed), default=0))
+
+    def faults_of(self, text: Source, edits: Sequence[Edit]) -> list[tuple[Place, bool]] | None:
+        """The places of the faults of an edited text, and whether they were hidden; None where the options of the
+        caller fit it no more: its input has gone, say."""
+        try:
+            _, faults = check_source(text, self.read, self.options, self.net)
+        except UsageError:
+            return None
+        return [(place_in(d, text, edits), self.was_hidden(d, text, edits)) for d in faults if d.code not in SEEN_LATE]
 
     def is_later(self, place: Place, fault: Place) -> bool:
         """Whether a fault of another kind, or in what was not read for this one, can only be seen once that is gone."""
